@@ -1,0 +1,1 @@
+//! How weights are packed: every block format, its layout and its values.

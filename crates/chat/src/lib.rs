@@ -1,0 +1,1 @@
+//! A conversation: templates, stop strings and streams of text over the engine.

@@ -1,0 +1,1 @@
+//! A step: sequences in, next ids out.

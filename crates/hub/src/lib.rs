@@ -1,0 +1,1 @@
+//! Model names, and the models on this machine.

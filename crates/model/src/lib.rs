@@ -1,0 +1,1 @@
+//! Which network: a model described as data.

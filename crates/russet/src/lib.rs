@@ -1,0 +1,1 @@
+//! Runs large language models on the machine in front of you.

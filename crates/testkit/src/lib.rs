@@ -1,0 +1,1 @@
+//! Tiny models, reference data and checks for tests.

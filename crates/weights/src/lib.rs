@@ -1,0 +1,1 @@
+//! A file becomes named tensors: GGUF, safetensors and MLX.
