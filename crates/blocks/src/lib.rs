@@ -1,1 +1,46 @@
 //! How weights are packed: every block format, its layout and its values.
+//!
+//! A format is one file and one line of the table in `kind`; nothing else in Russet knows a layout.
+//! What loops work with is the same for all of them: weights as `f32` ([`Kind::decode`]), or a
+//! block as small integers with scales ([`Kind::ints`]). Files and names are not known here.
+#![forbid(unsafe_code)]
+
+mod affine;
+mod bits;
+mod block;
+mod bytes;
+mod grids;
+mod ints;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
+mod iq4_nl;
+mod iq4_xs;
+mod kind;
+mod mxfp4;
+mod nvfp4;
+mod plain;
+mod q2_k;
+mod q3_k;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+mod tensor;
+mod tq1_0;
+mod tq2_0;
+
+pub use affine::Affine;
+pub use bytes::Bytes;
+pub use ints::{IntShape, Ints};
+pub use kind::Kind;
+pub use plain::Plain;
+pub use tensor::{Misshapen, Row, Tensor};

@@ -1,1 +1,19 @@
-//! Which network: a model described as data.
+//! Which network a model is: plain data, derived from its file's metadata.
+//!
+//! This crate never sees a tensor's bytes, a file or a device. A family is a function of a few
+//! lines that says how it differs from an earlier family; everything else (the weights to demand,
+//! the program, the bytes of the KV cache) follows from the [`Spec`] it returns.
+#![forbid(unsafe_code)]
+
+mod families;
+mod meta;
+mod rope;
+mod spec;
+
+pub use families::{FAMILIES, Family, describe, family};
+pub use meta::{Meta, SpecError, Value};
+pub use rope::{Pairing, Rope, RopeTable, Scaling};
+pub use spec::{Act, Attention, Ffn, Layer, Mixer, Part, Spec, WeightSpec};
+
+#[cfg(test)]
+mod tests;

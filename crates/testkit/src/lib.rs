@@ -1,1 +1,4 @@
 //! Tiny models, reference data and checks for tests.
+#![forbid(unsafe_code)]
+
+pub mod tiny;

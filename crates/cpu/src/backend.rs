@@ -1,0 +1,370 @@
+//! The CPU as a backend: loading a program, checking a step, starting the team on it.
+
+use crate::attend::Tile;
+use crate::features::Isa;
+use crate::linear::Scratch;
+use crate::run::{Own, Thread};
+use crate::share::Shared;
+use crate::simd::Simd;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
+#[cfg(target_arch = "aarch64")]
+use crate::simd::neon::Neon;
+use crate::simd::scalar::Scalar;
+use crate::team::{Barrier, Team};
+use crate::work::{RoundedRoom, Work};
+use blocks::Tensor;
+use bytemuck::{Pod, Zeroable};
+use ops::{
+    Backend, Executor, Fault, Form, Input, Op, Output, Outputs, PAGE, Profile, Program,
+    Sizes, Slot, Step, Ticket, Unsupported,
+};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The processor with a team of threads.
+pub struct Cpu {
+    isa: Isa,
+    team: Arc<Mutex<Team>>,
+    threads: usize,
+}
+
+impl Cpu {
+    /// A backend of `threads` threads on the vector units `isa`.
+    pub fn new(isa: Isa, threads: usize) -> Cpu {
+        let team = Team::new(threads);
+        let threads = team.threads();
+        Cpu { isa, team: Arc::new(Mutex::new(team)), threads }
+    }
+
+    /// The vector units in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The threads in use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn supports(&self, _: &Op, _: &Program) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    fn load(
+        &self,
+        program: Arc<Program>,
+        weights: Vec<Tensor>,
+        sizes: Sizes,
+    ) -> Result<Box<dyn Executor>, Fault> {
+        let loaded = Loaded::new(program, weights, sizes, self.team.clone(), self.isa)?;
+        Ok(Box::new(loaded))
+    }
+}
+
+/// Sixty-four bytes at a cache line's start.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Zeroed memory that the system hands over page by page as it is touched.
+fn lines(bytes: usize) -> Result<Box<[Line]>, Fault> {
+    bytemuck::try_zeroed_slice_box(bytes.div_ceil(64)).map_err(|()| Fault::OutOfMemory(bytes))
+}
+
+struct Loaded {
+    program: Arc<Program>,
+    weights: Vec<Tensor>,
+    vectors: Vec<Vec<f32>>,
+    sizes: Sizes,
+    team: Arc<Mutex<Team>>,
+    isa: Isa,
+    arena: Box<[Line]>,
+    outputs: Box<[Line]>,
+    caches: Vec<Box<[Line]>>,
+    sampled: Vec<u32>,
+    wanted: Vec<u32>,
+    rounded: [Room; 2],
+    own: Vec<Mutex<Own>>,
+    claims: Vec<AtomicUsize>,
+    barrier: Barrier,
+    cancelled: AtomicBool,
+    times: Vec<AtomicUsize>,
+    profiling: bool,
+    profile: Profile,
+    tickets: u64,
+    bytes: usize,
+}
+
+/// Room for rounded activations.
+struct Room {
+    n: usize,
+    q: Vec<i8>,
+    scales: Vec<f32>,
+    sums: Vec<i16>,
+}
+
+impl Room {
+    fn new(n: usize, rows: usize, cols: usize) -> Room {
+        let values = rows * cols;
+        let (q, scales, sums) = (vec![0; values], vec![0.0; values / n], vec![0; values / 16]);
+        Room { n, q, scales, sums }
+    }
+}
+
+impl Loaded {
+    fn new(
+        program: Arc<Program>,
+        weights: Vec<Tensor>,
+        sizes: Sizes,
+        team: Arc<Mutex<Team>>,
+        isa: Isa,
+    ) -> Result<Loaded, Fault> {
+        let threads = team.lock().map_or(1, |team| team.threads());
+        let arena = lines(4 * sizes.rows * program.row_width)?;
+        let outputs = lines(4 * sizes.outputs * program.output_width)?;
+        let pools = program.caches.iter().zip(&sizes.pages);
+        let caches: Vec<_> = pools
+            .map(|(group, pages)| lines(group.page_bytes() * pages))
+            .collect::<Result<_, _>>()?;
+        let vectors = program.weights.iter().zip(&weights);
+        let vectors = vectors
+            .map(|(info, w)| if info.rows == 1 { w.to_f32() } else { Vec::new() })
+            .collect();
+        let cols = |n: usize| fast_cols(&program, n);
+        let rows = sizes.rows.max(sizes.outputs);
+        let rounded = [32, 256].map(|n| Room::new(n, rows, cols(n)));
+        let widest = program.weights.iter().map(|w| w.cols).max().unwrap_or(0);
+        let (queries, dim, half) = attention_room(&program);
+        let own = || {
+            Mutex::new(Own {
+                scratch: Scratch::new(rows, widest),
+                tile: Tile::new(queries, dim),
+                frequencies: vec![0.0; half],
+                cos: vec![0.0; half],
+                sin: vec![0.0; half],
+            })
+        };
+        let own: Vec<_> = (0..threads).map(|_| own()).collect();
+        let count = program.ops().count();
+        let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
+        let bytes = 64 * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
+            + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
+            + threads * (64 * rows + 16 * widest);
+        Ok(Loaded {
+            sampled: vec![0; sizes.sampled],
+            wanted: Vec::with_capacity(sizes.outputs),
+            claims: counters(2 * count),
+            times: counters(count),
+            barrier: Barrier::default(),
+            cancelled: AtomicBool::new(false),
+            profiling: false,
+            profile: Profile { steps: 0, ops: vec![Duration::ZERO; count] },
+            tickets: 0,
+            bytes,
+            program,
+            weights,
+            vectors,
+            sizes,
+            team,
+            isa,
+            arena,
+            outputs,
+            caches,
+            rounded,
+            own,
+        })
+    }
+
+    /// Whether a step fits; the kernels rely on it.
+    fn check(&self, step: &Step<'_>) -> Result<(), Fault> {
+        let no = |reason| Err(Fault::InvalidStep(reason));
+        if step.rows.len() > self.sizes.rows || step.outputs() > self.sizes.outputs {
+            return no("more rows than the program was loaded for");
+        }
+        let (vocab, dim) = input_shape(&self.program);
+        for row in step.rows {
+            let Some(sequence) = step.sequences.get(row.sequence as usize) else {
+                return no("a row of no sequence");
+            };
+            let fits = match row.input {
+                Input::Token(id) => (id as usize) < vocab,
+                Input::Sampled(slot) => (slot as usize) < self.sampled.len(),
+                Input::Embedding(i) => (i as usize + 1) * dim <= step.embeddings.len(),
+            };
+            if !fits {
+                return no("an input out of range");
+            }
+            if matches!(row.output, Output::Sampled(slot) if slot as usize >= self.sampled.len()) {
+                return no("an output slot out of range");
+            }
+            if row.adapter != 0 {
+                return no("an adapter that is not loaded");
+            }
+            let end = sequence.mask.visible(row.position[0], None).end;
+            if sequence.tables.len() != self.program.caches.len()
+                || sequence.tables.iter().any(|table| table.len() * PAGE < end)
+            {
+                return no("a block table that ends before its rows");
+            }
+        }
+        let page_fits = |(table, pages): (&Vec<u32>, &usize)| {
+            table.iter().all(|page| (*page as usize) < *pages)
+        };
+        let fits = |s: &ops::Sequence<'_>| s.tables.iter().zip(&self.sizes.pages).all(page_fits);
+        if !step.sequences.iter().all(fits) {
+            return no("a page out of range");
+        }
+        Ok(())
+    }
+
+    /// Runs the program with the vector units `s`.
+    fn run<S: Simd>(&mut self, s: S, step: &Step<'_>) {
+        let Ok(mut team) = self.team.lock() else { return };
+        let mut pools = self.caches.iter_mut();
+        // A model has few kinds of caches; their handles live on the stack.
+        let caches: [Shared<'_, u8>; GROUPS_MAX] = std::array::from_fn(|_| {
+            Shared::new(pools.next().map_or(&mut [][..], |pool| bytemuck::cast_slice_mut(pool)))
+        });
+        let work = Work {
+            program: &self.program,
+            weights: &self.weights,
+            vectors: &self.vectors,
+            step,
+            wanted: &self.wanted,
+            arena: Shared::new(bytemuck::cast_slice_mut(&mut self.arena)),
+            outputs: Shared::new(bytemuck::cast_slice_mut(&mut self.outputs)),
+            max_rows: self.sizes.rows,
+            max_outputs: self.sizes.outputs,
+            caches: &caches,
+            sampled: Shared::new(&mut self.sampled),
+            rounded: self.rounded.each_mut().map(|room| RoundedRoom {
+                n: room.n,
+                q: Shared::new(&mut room.q),
+                scales: Shared::new(&mut room.scales),
+                sums: Shared::new(&mut room.sums),
+            }),
+            claims: &self.claims,
+            barrier: &self.barrier,
+            threads: team.threads(),
+            cancelled: &self.cancelled,
+            times: self.profiling.then_some(&self.times),
+        };
+        let own = &self.own;
+        team.run(&|id| {
+            if let Ok(mut own) = own[id].lock() {
+                Thread { s, work: &work, own: &mut own, op: 0 }.run(id);
+            }
+        });
+    }
+}
+
+/// Kinds of caches that one program may have.
+const GROUPS_MAX: usize = 16;
+
+impl Executor for Loaded {
+    fn submit(&mut self, step: &Step<'_>) -> Result<Ticket, Fault> {
+        self.check(step)?;
+        self.wanted.clear();
+        let wanted = step.rows.iter().enumerate().filter(|(_, row)| row.output != Output::None);
+        self.wanted.extend(wanted.map(|(i, _)| i as u32));
+        self.claims.iter().for_each(|claim| claim.store(0, Ordering::Relaxed));
+        self.cancelled.store(false, Ordering::Relaxed);
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if let Some(s) = Avx512::detect() => self.run(s, step),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 if let Some(s) = Avx2::detect() => self.run(s, step),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if let Some(s) = Neon::detect() => self.run(s, step),
+            _ => self.run(Scalar, step),
+        }
+        if self.profiling {
+            self.profile.steps += 1;
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Fault::Cancelled);
+        }
+        self.tickets += 1;
+        Ok(Ticket(self.tickets))
+    }
+
+    fn wait(&mut self, _: Ticket) -> Result<Outputs<'_>, Fault> {
+        for (sum, time) in self.profile.ops.iter_mut().zip(&self.times) {
+            *sum += Duration::from_nanos(time.swap(0, Ordering::Relaxed) as u64);
+        }
+        let outputs: &[f32] = bytemuck::cast_slice(&self.outputs);
+        let values = |slot: Option<Slot>| {
+            slot.map_or(&[][..], |slot| {
+                let info = self.program.slot(slot);
+                &outputs[info.offset * self.sizes.outputs..][..self.wanted.len() * info.width]
+            })
+        };
+        let (logits, hidden) = (values(self.program.logits), values(self.program.hidden));
+        Ok(Outputs { logits, hidden, sampled: &self.sampled })
+    }
+
+    fn copy_page(&mut self, group: usize, from: u32, to: u32) {
+        let bytes = self.program.caches[group].page_bytes();
+        let pool: &mut [u8] = bytemuck::cast_slice_mut(&mut self.caches[group]);
+        let from = from as usize * bytes;
+        pool.copy_within(from..from + bytes, to as usize * bytes);
+    }
+
+    fn set_profiling(&mut self, on: bool) {
+        self.profiling = on;
+        self.profile.steps = 0;
+        self.profile.ops.fill(Duration::ZERO);
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// The widest input of a product in fast form whose weights want blocks of `n`.
+fn fast_cols(program: &Program, n: usize) -> usize {
+    let mut widest = 0;
+    for op in program.ops() {
+        let Op::Linear(linear) = op else { continue };
+        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
+            let info = program.weight(part.weight);
+            if info.kind.int_shape().is_some_and(|shape| shape.n == n) {
+                widest = widest.max(info.cols);
+            }
+        }
+    }
+    widest
+}
+
+/// Queries in a tile, the widest head and the most rotated pairs.
+fn attention_room(program: &Program) -> (usize, usize, usize) {
+    let shared = program.ops().filter_map(|op| match op {
+        Op::Attend(op) => Some((op.heads / program.cache(op.cache).kv_heads) as usize),
+        _ => None,
+    });
+    let queries = (crate::run::TILE_ROWS * shared.max().unwrap_or(1)).min(64);
+    let dim = program.caches.iter().map(|group| group.head_dim as usize).max().unwrap_or(0);
+    let half = program.rotations.iter().map(|r| r.frequencies.len()).max().unwrap_or(0);
+    (queries, dim, half)
+}
+
+/// The vocabulary and the width of the embedding.
+fn input_shape(program: &Program) -> (usize, usize) {
+    let shape = program.ops().find_map(|op| match op {
+        Op::Embed(op) => Some((program.weight(op.table).rows, program.slot(op.y).width)),
+        _ => None,
+    });
+    shape.unwrap_or((0, 0))
+}

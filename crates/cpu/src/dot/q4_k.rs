@@ -1,0 +1,57 @@
+//! Q4_K: blocks of 256 in eight runs of 32, each with a 6-bit scale and a 6-bit minimum.
+//!
+//! 144 bytes: d, dmin (halves); 12 bytes of scales and minima; 128 bytes of 4-bit weights, of
+//! which each 32 bytes hold one run in their low halves and the next in their high halves.
+
+use super::half;
+use crate::rounded::RoundedRow;
+use crate::simd::Simd;
+use blocks::Row;
+
+const BYTES: usize = 144;
+
+/// See [`super::dot4`].
+#[inline(always)]
+pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+    let blocks = rows.map(|row| row.data.as_chunks::<BYTES>().0);
+    let low = s.splat_h(0x0f);
+    let mut sum = s.q_load([0.0; 4]);
+    for (b, &dx) in x.scales.iter().enumerate() {
+        let q = x.q[256 * b..][..256].as_chunks::<64>().0;
+        let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
+        let mut products = [s.splat_i(0); 4];
+        let mut minima = [s.splat_i(0); 4];
+        for r in 0..4 {
+            let block = &blocks[r][b];
+            let (scales, mins) = unpack_scales(block[4..16].try_into().expect("twelve bytes"));
+            let scales = s.pairs_u8(scales);
+            for j in 0..4 {
+                let bytes = block[16 + 32 * j..][..32].try_into().expect("32 bytes");
+                let bytes = s.load_h(bytes);
+                let w = s.join(s.and(bytes, low), s.and(s.shr(bytes, 4), low));
+                let dot = s.dot_us(s.splat_i(0), w, s.load_s(&q[j]));
+                products[r] = s.mul_add_i(products[r], dot, s.spread(scales, j));
+            }
+            minima[r] = s.mul_add_i(minima[r], sums, s.pairs_u8(mins));
+        }
+        let d = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b]))), dx);
+        let dmin = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b][2..]))), -dx);
+        sum = s.q_fma(d, s.sum4_i(products), sum);
+        sum = s.q_fma(dmin, s.sum4_i(minima), sum);
+    }
+    s.q_store(sum)
+}
+
+/// The eight scales and the eight minima: four of each in the low six bits of eight bytes; of the
+/// other four the low halves in four bytes and the high bits in the top of the first eight.
+#[inline(always)]
+pub fn unpack_scales(bytes: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
+    let word = |i: usize| {
+        u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+    };
+    let (first, second, third) = (word(0), word(1), word(2));
+    let both = |low: u32, high: u32| (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+    let scales_high = (third & 0x0f0f_0f0f) | ((first >> 6) & 0x0303_0303) << 4;
+    let mins_high = ((third >> 4) & 0x0f0f_0f0f) | ((second >> 6) & 0x0303_0303) << 4;
+    (both(first & 0x3f3f_3f3f, scales_high), both(second & 0x3f3f_3f3f, mins_high))
+}

@@ -1,0 +1,49 @@
+//! Q6_K: blocks of 256 in sixteen runs of 16, each with an 8-bit scale; weights less 32.
+//!
+//! 210 bytes: 128 of low halves, 64 of high quarters, 16 scales, d (half). Each half of the block
+//! has 64 low bytes, which hold runs 0-3 in their low halves and 4-7 in their high halves, and 32
+//! bytes of two high bits for each of its four quarters.
+
+use super::half;
+use crate::rounded::RoundedRow;
+use crate::simd::Simd;
+use blocks::Row;
+
+const BYTES: usize = 210;
+
+/// See [`super::dot4`].
+#[inline(always)]
+pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+    let blocks = rows.map(|row| row.data.as_chunks::<BYTES>().0);
+    let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
+    let mut sum = s.q_load([0.0; 4]);
+    for (b, &dx) in x.scales.iter().enumerate() {
+        let q = x.q[256 * b..][..256].as_chunks::<64>().0;
+        let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
+        let offset = s.mul_add_i(s.splat_i(0), sums, s.splat_i(-32));
+        let mut products = [s.splat_i(0); 4];
+        for r in 0..4 {
+            let block = &blocks[r][b];
+            let scales = &block[192..208].try_into().expect("sixteen scales");
+            let scales = s.load_i8(bytemuck::cast_ref::<[u8; 16], [i8; 16]>(scales));
+            products[r] = s.mul_add_i(products[r], offset, scales);
+            for j in 0..2 {
+                let at = |i: usize| s.load_h(block[i..][..32].try_into().expect("32 bytes"));
+                let (first, second) = (at(64 * j), at(64 * j + 32));
+                let bits = at(128 + 32 * j);
+                let w0 = s.or(s.and(first, low), s.and(s.shl(bits, 4), high));
+                let w1 = s.or(s.and(second, low), s.and(s.shl(bits, 2), high));
+                let w2 = s.or(s.and(s.shr(first, 4), low), s.and(bits, high));
+                let w3 = s.or(s.and(s.shr(second, 4), low), s.and(s.shr(bits, 2), high));
+                for (i, w) in [s.join(w0, w1), s.join(w2, w3)].into_iter().enumerate() {
+                    let j = 2 * j + i;
+                    let dot = s.dot_us(s.splat_i(0), w, s.load_s(&q[j]));
+                    products[r] = s.mul_add_i(products[r], dot, s.spread(scales, j));
+                }
+            }
+        }
+        let d = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b][208..]))), dx);
+        sum = s.q_fma(d, s.sum4_i(products), sum);
+    }
+    s.q_store(sum)
+}

@@ -1,0 +1,115 @@
+//! Products of weights with activations: which path a chunk of weight rows takes.
+
+use crate::dot;
+use crate::exact;
+use crate::panel::{self, Panel};
+use crate::rounded::Rounded;
+use crate::share::Shared;
+use crate::simd::Simd;
+use blocks::Tensor;
+use ops::Form;
+use std::ops::Range;
+
+/// Weight rows in a chunk of work: a multiple of what any path takes at a time.
+pub const CHUNK: usize = 32;
+
+/// Activation rows from which unpacking sixteen weight rows pays off. Measured on Sapphire
+/// Rapids with Q4_K and Q8_0: row products win up to four rows, panels from eight.
+const PANEL_ROWS: usize = 6;
+
+/// A thread's own memory for products.
+pub struct Scratch {
+    panel: Panel,
+    /// Sums of sixteen weight rows, (rows, 16).
+    acc: Vec<[f32; 16]>,
+    /// Four decoded weight rows.
+    decoded: Vec<f32>,
+}
+
+impl Scratch {
+    /// Room for `rows` activation rows of up to `cols` values.
+    pub fn new(rows: usize, cols: usize) -> Scratch {
+        let (acc, decoded) = (vec![[0.0; 16]; rows], vec![0.0; 4 * cols]);
+        Scratch { panel: Panel::default(), acc, decoded }
+    }
+}
+
+/// Where products go.
+pub struct Target<'a> {
+    /// The output slot, (rows, width).
+    pub y: Shared<'a, f32>,
+    /// Width of the slot.
+    pub width: usize,
+    /// Added to each product.
+    pub bias: Option<&'a [f32]>,
+    /// Whether products are added to what is there.
+    pub add: bool,
+}
+
+impl Target<'_> {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn put(&self, row: usize, first: usize, products: &[f32]) {
+        let at = row * self.width + first;
+        // SAFETY: a chunk of weight rows is claimed by one thread, and parts of a stage write
+        // different slots.
+        let y = unsafe { self.y.write(at..at + products.len()) };
+        for (i, (y, product)) in y.iter_mut().zip(products).enumerate() {
+            let product = product + self.bias.map_or(0.0, |bias| bias[first + i]);
+            *y = if self.add { *y + product } else { product };
+        }
+    }
+}
+
+/// Activations in the form that a weight wants.
+pub enum Activations<'a> {
+    /// As they are, (rows, cols).
+    Exact(&'a [f32]),
+    /// Rounded to int8.
+    Fast(Rounded<'a>),
+}
+
+
+/// Multiplies a chunk of weight rows with `rows` activation rows.
+#[inline(always)]
+pub fn chunk<S: Simd>(
+    s: S,
+    weight: &Tensor,
+    chunk: Range<usize>,
+    x: &Activations<'_>,
+    rows: usize,
+    scratch: &mut Scratch,
+    target: &Target<'_>,
+) {
+    match x {
+        Activations::Exact(x) => {
+            for first in chunk.clone().step_by(4) {
+                let count = 4.min(chunk.end - first);
+                exact::multiply(s, weight, first, x, &mut scratch.decoded, |m, four| {
+                    target.put(m, first, &four[..count]);
+                });
+            }
+        }
+        Activations::Fast(x) if rows < PANEL_ROWS => {
+            for first in chunk.clone().step_by(4) {
+                let count = 4.min(chunk.end - first);
+                let four = [0, 1, 2, 3].map(|r| weight.row(first + r.min(count - 1)));
+                for m in 0..rows {
+                    let products = dot::dot4(s, weight.kind, four, x.row(m));
+                    target.put(m, first, &products[..count]);
+                }
+            }
+        }
+        Activations::Fast(x) => {
+            for first in chunk.clone().step_by(panel::WIDTH) {
+                let count = panel::WIDTH.min(chunk.end - first);
+                let acc = &mut scratch.acc[..rows];
+                acc.fill([0.0; 16]);
+                panel::multiply(s, weight, first, x, &mut scratch.panel, acc);
+                for (m, acc) in acc.iter().enumerate() {
+                    target.put(m, first, &acc[..count]);
+                }
+            }
+        }
+    }
+}

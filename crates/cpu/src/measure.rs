@@ -1,0 +1,1 @@
+pub struct Effort; pub struct Peaks; pub fn measure() {}

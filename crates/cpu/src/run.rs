@@ -1,0 +1,343 @@
+//! One thread's share of a step: every thread walks the program, claims chunks of each operation
+//! and meets the others after each stage.
+#![allow(unsafe_code)]
+
+use crate::attend::{Cached, Tile};
+use crate::linear::{self, Scratch, Target};
+use crate::plain::{F16, F32, Plain};
+use crate::rounded::round_row;
+use crate::rows;
+use crate::simd::Simd;
+use crate::work::Work;
+use ops::{
+    Argmax, Attend, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite, Linear, Output, PAGE,
+    Pick, RmsNorm, Rope,
+};
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Rows of a prompt whose queries attend together.
+pub const TILE_ROWS: usize = 8;
+/// Values in a chunk of an element-wise operation.
+const CHUNK_VALUES: usize = 4096;
+
+/// A thread's own memory.
+pub struct Own {
+    pub scratch: Scratch,
+    pub tile: Tile,
+    pub frequencies: Vec<f32>,
+    pub cos: Vec<f32>,
+    pub sin: Vec<f32>,
+}
+
+/// A thread in a step.
+pub struct Thread<'a, S> {
+    pub s: S,
+    pub work: &'a Work<'a>,
+    pub own: &'a mut Own,
+    /// The operation under way, counted over the program.
+    pub op: usize,
+}
+
+impl<'a, S: Simd> Thread<'a, S> {
+    /// Runs the program. `id` 0 is the thread that measures and that looks for cancellation.
+    pub fn run(&mut self, id: usize) {
+        let work = self.work;
+        for stage in &work.program.stages {
+            for op in &stage.ops {
+                let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
+                self.dispatch(op);
+                if let Some((times, start)) = start {
+                    let nanos = start.elapsed().as_nanos() as usize;
+                    times[self.op].fetch_add(nanos, Ordering::Relaxed);
+                }
+                self.op += 1;
+            }
+            if id == 0 && work.step.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                work.cancelled.store(true, Ordering::Relaxed);
+            }
+            let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
+            work.barrier.wait(work.threads);
+            if let Some((times, start)) = start {
+                let nanos = start.elapsed().as_nanos() as usize;
+                times[self.op - 1].fetch_add(nanos, Ordering::Relaxed);
+            }
+            if work.cancelled.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Claims chunk after chunk of `total`; `phase` is 0 or 1.
+    fn claim(&self, phase: usize, total: usize) -> Option<usize> {
+        let chunk = self.work.claims[2 * self.op + phase].fetch_add(1, Ordering::Relaxed);
+        (chunk < total).then_some(chunk)
+    }
+
+    /// Rounds the input for the parts that want it rounded, and waits for the other threads.
+    fn round(&self, op: &Linear) {
+        let wants = |n: usize| {
+            op.parts.iter().any(|part| part.form == Form::Fast && self.work.block(part.weight) == n)
+        };
+        let (rows, cols) = (self.work.count(op.x), self.work.width(op.x));
+        while let Some(row) = self.claim(0, rows) {
+            let x = self.work.rows(op.x, row..row + 1);
+            for room in &self.work.rounded {
+                if wants(room.n) {
+                    let (blocks, sums) = (cols / room.n, cols / 16);
+                    // SAFETY: this thread alone has claimed the row, and nobody reads it before
+                    // the barrier below.
+                    let (q, scales, sums) = unsafe {
+                        (
+                            room.q.write(row * cols..(row + 1) * cols),
+                            room.scales.write(row * blocks..(row + 1) * blocks),
+                            room.sums.write(row * sums..(row + 1) * sums),
+                        )
+                    };
+                    let s = self.s;
+                    s.vectorize(|| round_row(s, x, room.n, q, scales, sums));
+                }
+            }
+        }
+        if op.parts.iter().any(|part| part.form == Form::Fast) {
+            self.work.barrier.wait(self.work.threads);
+        }
+    }
+
+    fn write_row<P: Plain>(&self, op: &KvWrite, row: usize) {
+        let group = self.work.program.cache(op.cache);
+        let step_row = &self.work.step.rows[row];
+        let position = step_row.position[0] as usize;
+        let table = &self.work.step.sequences[step_row.sequence as usize].tables;
+        let page = table[op.cache.group as usize][position / PAGE] as usize;
+        let dim = group.head_dim as usize;
+        let (plane, start) = self.work.plane(op.cache);
+        let pool = &self.work.caches[op.cache.group as usize];
+        for (i, slot) in [op.k, op.v].into_iter().enumerate() {
+            for (head, x) in self.work.rows(slot, row..row + 1).chunks_exact(dim).enumerate() {
+                let cell = (head * PAGE + position % PAGE) * dim * P::BYTES;
+                let at = page * group.page_bytes() + start + i * plane + cell;
+                // SAFETY: a position of a sequence belongs to one row of the step, which this
+                // thread has claimed; pages being written belong to one sequence.
+                let bytes = unsafe { pool.write(at..at + dim * P::BYTES) };
+                let s = self.s;
+                s.vectorize(|| P::write(s, bytes, x));
+            }
+        }
+    }
+
+    /// Attends from some rows of one sequence, for the heads that share a key head.
+    fn attend_rows<P: Plain>(&mut self, op: &Attend, rows: Range<usize>, kv_head: usize) {
+        let (work, s) = (self.work, self.s);
+        let group = work.program.cache(op.cache);
+        let (dim, shared) = (group.head_dim as usize, (op.heads / group.kv_heads) as usize);
+        let (plane, start) = self.work.plane(op.cache);
+        let head = kv_head * PAGE * dim * P::BYTES;
+        let sequence = &work.step.sequences[work.step.rows[rows.start].sequence as usize];
+        let pool = &work.caches[op.cache.group as usize];
+        let bytes = group.page_bytes();
+        let last = sequence.tables[op.cache.group as usize].iter().max().map_or(0, |p| *p as usize);
+        let cached = Cached {
+            // SAFETY: keys and values are written in an earlier stage only.
+            pool: unsafe { pool.read(0..(last + 1) * bytes) },
+            table: &sequence.tables[op.cache.group as usize],
+            page_bytes: bytes,
+            keys: start + head,
+            values: start + plane + head,
+            dim,
+        };
+        // As many heads at a time as the tile holds for all rows.
+        let heads = (self.own.tile.capacity() / rows.len()).clamp(1, shared);
+        for first in (0..shared).step_by(heads) {
+            let heads = first..shared.min(first + heads);
+            let columns = |head: usize| {
+                let at = (kv_head * shared + head) * dim;
+                at..at + dim
+            };
+            let tile = &mut self.own.tile;
+            tile.clear(dim);
+            for row in rows.clone() {
+                let visible = sequence.mask.visible(work.step.rows[row].position[0], op.window);
+                let q = self.work.rows(op.q, row..row + 1);
+                for head in heads.clone() {
+                    tile.push(&q[columns(head)], op.scale, visible.clone());
+                }
+            }
+            s.vectorize(|| tile.attend::<S, P>(s, cached));
+            let ((memory, start), width) = (self.work.slot(op.y), self.work.width(op.y));
+            let mut query = 0;
+            for row in rows.clone() {
+                for head in heads.clone() {
+                    let at = start + row * width;
+                    let columns = columns(head);
+                    // SAFETY: this thread alone has claimed these heads of these rows.
+                    let y = unsafe { memory.write(at + columns.start..at + columns.end) };
+                    tile.output(query, y);
+                    query += 1;
+                }
+            }
+        }
+    }
+}
+
+impl<S: Simd> Kernels for Thread<'_, S> {
+    fn embed(&mut self, op: &Embed) {
+        let (step, dim) = (self.work.step, self.work.width(op.y));
+        while let Some(row) = self.claim(0, step.rows.len()) {
+            let y = self.work.rows_mut(op.y, row..row + 1);
+            let id = match step.rows[row].input {
+                Input::Token(id) => id,
+                Input::Sampled(slot) => {
+                    let slot = slot as usize;
+                    // SAFETY: ids are stored in the last stage of an earlier step.
+                    let stored = unsafe { self.work.sampled.read(slot..slot + 1) };
+                    stored[0]
+                }
+                Input::Embedding(i) => {
+                    y.copy_from_slice(&step.embeddings[i as usize * dim..][..dim]);
+                    continue;
+                }
+            };
+            self.work.weight(op.table).decode_row(id as usize, y);
+            if op.scale != 1.0 {
+                y.iter_mut().for_each(|y| *y *= op.scale);
+            }
+        }
+    }
+
+    fn rms_norm(&mut self, op: &RmsNorm) {
+        let (s, w, in_place) = (self.s, self.work.vector(op.w), op.x == op.y);
+        while let Some(row) = self.claim(0, self.work.count(op.x)) {
+            let y = self.work.rows_mut(op.y, row..row + 1);
+            if in_place {
+                s.vectorize(|| rows::rms_norm_in_place(s, y, w, op.eps));
+            } else {
+                let x = self.work.rows(op.x, row..row + 1);
+                s.vectorize(|| rows::rms_norm(s, x, w, op.eps, y));
+            }
+        }
+    }
+
+    fn linear(&mut self, op: &Linear) {
+        self.round(op);
+        let rows = self.work.count(op.x);
+        if rows == 0 {
+            return;
+        }
+        let chunks =
+            |part: &ops::Part| self.work.program.weight(part.weight).rows.div_ceil(linear::CHUNK);
+        let total: usize = op.parts.iter().map(chunks).sum();
+        let s = self.s;
+        while let Some(mut chunk) = self.claim(1, total) {
+            let Some(part) = op.parts.iter().find(|part| {
+                let here = chunk < chunks(part);
+                chunk -= if here { 0 } else { chunks(part) };
+                here
+            }) else {
+                return;
+            };
+            let (work, weight) = (self.work, &self.work.weights[part.weight.0 as usize]);
+            let x = self.work.activations(op.x, part.weight, part.form);
+            let (y, start) = work.slot(part.y);
+            let target = Target {
+                y: y.from(start),
+                width: work.width(part.y),
+                bias: part.bias.map(|bias| &work.vectors[bias.0 as usize][..]),
+                add: part.add,
+            };
+            let first = chunk * linear::CHUNK;
+            let range = first..weight.rows.min(first + linear::CHUNK);
+            let scratch = &mut self.own.scratch;
+            s.vectorize(|| linear::chunk(s, weight, range, &x, rows, scratch, &target));
+        }
+    }
+
+    fn rope(&mut self, op: &Rope) {
+        let rotation = self.work.program.rotation(op.rotation);
+        let half = rotation.frequencies.len();
+        while let Some(row) = self.claim(0, self.work.step.rows.len()) {
+            let step_row = &self.work.step.rows[row];
+            let own = &mut *self.own;
+            let frequencies = &mut own.frequencies[..half];
+            rotation.frequencies(self.work.step.length(step_row), frequencies);
+            for (i, frequency) in frequencies.iter().enumerate() {
+                let (sin, cos) = (step_row.position[0] as f32 * frequency).sin_cos();
+                (own.sin[i], own.cos[i]) = (sin * rotation.magnitude, cos * rotation.magnitude);
+            }
+            let x = self.work.rows_mut(op.x, row..row + 1);
+            let (cos, sin) = (&self.own.cos[..half], &self.own.sin[..half]);
+            let (dim, interleaved) = (op.head_dim as usize, rotation.interleaved);
+            self.s.vectorize(|| rows::rope(x, dim, interleaved, cos, sin));
+        }
+    }
+
+    fn kv_write(&mut self, op: &KvWrite) {
+        while let Some(row) = self.claim(0, self.work.step.rows.len()) {
+            match self.work.program.cache(op.cache).kind {
+                KvKind::F32 => self.write_row::<F32>(op, row),
+                KvKind::F16 => self.write_row::<F16>(op, row),
+            }
+        }
+    }
+
+    fn attend(&mut self, op: &Attend) {
+        let (step, group) = (self.work.step, self.work.program.cache(op.cache));
+        let (heads, kind) = (group.kv_heads as usize, group.kind);
+        let tiles = step.rows.len().div_ceil(TILE_ROWS);
+        while let Some(chunk) = self.claim(0, tiles * heads) {
+            // Later rows see more: they come first, so that no long one is left for the end.
+            let (tile, head) = (tiles - 1 - chunk / heads, chunk % heads);
+            let end = step.rows.len().min((tile + 1) * TILE_ROWS);
+            let mut first = tile * TILE_ROWS;
+            while first < end {
+                let same = |row: &ops::Row| row.sequence == step.rows[first].sequence;
+                let count = step.rows[first..end].iter().take_while(|row| same(row)).count();
+                match kind {
+                    KvKind::F32 => self.attend_rows::<F32>(op, first..first + count, head),
+                    KvKind::F16 => self.attend_rows::<F16>(op, first..first + count, head),
+                }
+                first += count;
+            }
+        }
+    }
+
+    fn gated_act(&mut self, op: &GatedAct) {
+        let (s, width) = (self.s, self.work.width(op.y));
+        let chunks = width.div_ceil(CHUNK_VALUES);
+        while let Some(chunk) = self.claim(0, self.work.count(op.y) * chunks) {
+            let (row, first) = (chunk / chunks, chunk % chunks * CHUNK_VALUES);
+            let columns = first..width.min(first + CHUNK_VALUES);
+            let up = &self.work.rows(op.up, row..row + 1)[columns.clone()];
+            let (memory, start) = self.work.slot(op.y);
+            let at = start + row * width;
+            // SAFETY: this thread alone has claimed these columns of the row.
+            let y = unsafe { memory.write(at + columns.start..at + columns.end) };
+            if op.y != op.gate {
+                y.copy_from_slice(&self.work.rows(op.gate, row..row + 1)[columns]);
+            }
+            s.vectorize(|| rows::gated_act(s, op.act, y, up));
+        }
+    }
+
+    fn pick(&mut self, op: &Pick) {
+        while let Some(i) = self.claim(0, self.work.wanted.len()) {
+            let row = self.work.wanted[i] as usize;
+            self.work.rows_mut(op.y, i..i + 1).copy_from_slice(self.work.rows(op.x, row..row + 1));
+        }
+    }
+
+    fn argmax(&mut self, op: &Argmax) {
+        while let Some(i) = self.claim(0, self.work.wanted.len()) {
+            let row = &self.work.step.rows[self.work.wanted[i] as usize];
+            if let Output::Sampled(slot) = row.output {
+                let id = ops::reference::argmax(self.work.rows(op.logits, i..i + 1));
+                let slot = slot as usize;
+                // SAFETY: rows of a step store into different slots, and this thread alone has
+                // claimed the row.
+                let stored = unsafe { self.work.sampled.write(slot..slot + 1) };
+                stored[0] = id;
+            }
+        }
+    }
+}

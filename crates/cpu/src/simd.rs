@@ -1,0 +1,176 @@
+//! Vectors of sixteen: the primitives that every kernel is written on.
+//!
+//! A kernel is one generic function; a processor is one implementation of [`Simd`]. All of them
+//! give the same bits: vectors have sixteen lanes everywhere (in as many registers as it takes),
+//! products are fused, and sums over lanes fold in one order: lane i with i + 8, then i + 4,
+//! i + 2, i + 1.
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
+pub mod scalar;
+
+/// A processor's vector units. A value of such a type is proof that the processor has them.
+///
+/// Kernels generic over it are `#[inline(always)]` and are entered through [`Simd::vectorize`],
+/// so that the instructions are compiled in.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// As `doctor` prints it.
+    const NAME: &'static str;
+    /// Whether [`Simd::dot_us`] takes unsigned bytes above 127.
+    const FULL_U8: bool;
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen i32.
+    type I: Copy;
+    /// Sixty-four bytes.
+    type B: Copy;
+    /// Thirty-two bytes.
+    type H: Copy;
+    /// Four f32.
+    type Q: Copy;
+
+    /// Runs `f` compiled for this processor.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// The same value in every lane.
+    fn splat(self, x: f32) -> Self::F;
+    /// Sixteen values.
+    fn load(self, x: &[f32; 16]) -> Self::F;
+    /// Up to sixteen values, then zeros.
+    fn load_n(self, x: &[f32]) -> Self::F;
+    /// Sixteen little-endian f32 at any address.
+    fn load_f32(self, x: &[u8; 64]) -> Self::F;
+    /// Sixteen little-endian halves (IEEE binary16) at any address, widened.
+    fn load_f16(self, x: &[u8; 32]) -> Self::F;
+    /// Sixteen little-endian bfloat16 at any address, widened.
+    fn load_bf16(self, x: &[u8; 32]) -> Self::F;
+    /// Stores sixteen values.
+    fn store(self, y: &mut [f32; 16], x: Self::F);
+    /// Stores the first `y.len()` values.
+    fn store_n(self, y: &mut [f32], x: Self::F);
+    /// Stores sixteen little-endian halves, rounded to nearest even.
+    fn store_f16(self, y: &mut [u8; 32], x: Self::F);
+    /// Stores sixteen values rounded to nearest even, each within -127..=127.
+    fn store_i8(self, y: &mut [i8; 16], x: Self::F);
+    /// `a + b`
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The larger of each pair; `b` where either is no number.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The magnitude of each lane.
+    fn abs(self, a: Self::F) -> Self::F;
+    /// Each lane rounded to the nearest whole number, halves to even.
+    fn round(self, a: Self::F) -> Self::F;
+    /// Two to the power of each lane, which is a whole number within -126..=127.
+    fn pow2(self, a: Self::F) -> Self::F;
+    /// `a` where `x >= limit`, else zero.
+    fn keep_from(self, x: Self::F, limit: Self::F, a: Self::F) -> Self::F;
+    /// The sum of the lanes, folded in the one order.
+    fn sum(self, a: Self::F) -> f32;
+    /// The largest lane.
+    fn largest(self, a: Self::F) -> f32;
+    /// The sums of four vectors, each folded in the one order.
+    fn sum4(self, a: [Self::F; 4]) -> [f32; 4];
+
+    /// The same value in every lane.
+    fn splat_i(self, x: i32) -> Self::I;
+    /// `a` in lane 0, `b` in lane 8, else zero.
+    fn halves(self, a: i32, b: i32) -> Self::I;
+    /// Sixteen values.
+    fn load_i(self, x: &[i32; 16]) -> Self::I;
+    /// Sixteen i16, widened.
+    fn load_i16(self, x: &[i16; 16]) -> Self::I;
+    /// Sixteen i8, widened.
+    fn load_i8(self, x: &[i8; 16]) -> Self::I;
+    /// Eight unsigned bytes, each in two neighbouring lanes.
+    fn pairs_u8(self, x: [u8; 8]) -> Self::I;
+    /// Lane `4 * j + i` in lanes `4 * i ..= 4 * i + 3`; `j` is within 0..=3.
+    fn spread(self, a: Self::I, j: usize) -> Self::I;
+    /// `acc + a * b`
+    fn mul_add_i(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    /// Each lane as f32, rounded to nearest even.
+    fn to_f(self, a: Self::I) -> Self::F;
+    /// The sums of four vectors, as f32.
+    fn sum4_i(self, a: [Self::I; 4]) -> Self::Q;
+    /// The sums of lanes 0..8 of four vectors, and those of lanes 8..16, as f32.
+    fn sum4_halves(self, a: [Self::I; 4]) -> (Self::Q, Self::Q);
+
+    /// Sixty-four bytes.
+    fn load_b(self, x: &[u8; 64]) -> Self::B;
+    /// Sixty-four signed bytes.
+    fn load_s(self, x: &[i8; 64]) -> Self::B;
+    /// The same four bytes in every lane of four.
+    fn splat_b(self, x: &[i8; 4]) -> Self::B;
+    /// Adds to each lane of `acc` four products of `u` (unsigned; up to 127 unless
+    /// [`Simd::FULL_U8`]) and `s` (signed).
+    fn dot_us(self, acc: Self::I, u: Self::B, s: Self::B) -> Self::I;
+    /// Adds to each lane of `acc` four products of `w` and `x`, both signed, `x` above -128.
+    fn dot_ss(self, acc: Self::I, w: Self::B, x: Self::B) -> Self::I;
+    /// Two halves as one vector.
+    fn join(self, low: Self::H, high: Self::H) -> Self::B;
+
+    /// Thirty-two bytes.
+    fn load_h(self, x: &[u8; 32]) -> Self::H;
+    /// The same byte everywhere.
+    fn splat_h(self, x: u8) -> Self::H;
+    /// Bitwise and.
+    fn and(self, a: Self::H, b: Self::H) -> Self::H;
+    /// Bitwise or.
+    fn or(self, a: Self::H, b: Self::H) -> Self::H;
+    /// Bitwise exclusive or.
+    fn xor(self, a: Self::H, b: Self::H) -> Self::H;
+    /// Each pair of bytes shifted right as one 16-bit number; mask afterwards.
+    fn shr(self, a: Self::H, bits: u32) -> Self::H;
+    /// Each pair of bytes shifted left as one 16-bit number; mask before.
+    fn shl(self, a: Self::H, bits: u32) -> Self::H;
+    /// The low halves of sixteen bytes, then their high halves.
+    fn nibbles(self, x: &[u8; 16]) -> Self::H;
+    /// The low and the high half of each of sixteen bytes, in turn.
+    fn nibble_pairs(self, x: &[u8; 16]) -> Self::H;
+
+    /// Four values.
+    fn q_load(self, x: [f32; 4]) -> Self::Q;
+    /// Four halves, widened.
+    fn q_f16(self, x: [u16; 4]) -> Self::Q;
+    /// The four values.
+    fn q_store(self, x: Self::Q) -> [f32; 4];
+    /// `a * b` for one `b`.
+    fn q_scale(self, a: Self::Q, b: f32) -> Self::Q;
+    /// `a * b + c`, rounded once.
+    fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
+}
+
+/// `e` to the power of each lane: within 2 ulp; 0 below -87, as softmax needs it.
+///
+/// Range reduction to `2^n * e^r` with `|r| <= ln 2 / 2` (Cody and Waite 1980), then the Taylor
+/// polynomial of degree 7.
+#[inline(always)]
+pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
+    const COEFFICIENTS: [f32; 6] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0];
+    let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.fma(n, s.splat(-0.693_359_4), x);
+    let r = s.fma(n, s.splat(2.121_944_4e-4), r);
+    let mut y = s.splat(1.0 / 5040.0);
+    for c in COEFFICIENTS {
+        y = s.fma(y, r, s.splat(c));
+    }
+    let y = s.fma(y, r, s.splat(1.0));
+    // The clamp only keeps lanes that `keep_from` discards, or that overflow, within pow2's range.
+    let n = s.max(n, s.splat(-126.0));
+    let n = s.sub(s.splat(0.0), s.max(s.sub(s.splat(0.0), n), s.splat(-127.0)));
+    s.keep_from(x, s.splat(-87.0), s.mul(y, s.pow2(n)))
+}
+
+#[cfg(test)]
+mod tests;

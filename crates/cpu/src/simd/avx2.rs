@@ -1,0 +1,465 @@
+//! AVX2 with FMA and F16C: two registers for a vector.
+#![allow(unsafe_code)]
+
+use super::Simd;
+use std::arch::x86_64::*;
+
+/// Proof of AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The proof, if the processor has them.
+    pub fn detect() -> Option<Avx2> {
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Avx2(()))
+    }
+}
+
+const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+/// Calls an intrinsic.
+macro_rules! x {
+    ($e:expr) => {
+        // SAFETY: `self` proves that the processor has the instruction; memory operands are
+        // references to arrays of the full width, or masked to a slice's length.
+        unsafe { $e }
+    };
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn enter<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// Lane i + lane i + 8, then i + 4.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn fold8_4(a: [__m256; 2]) -> __m128 {
+    let a = _mm256_add_ps(a[0], a[1]);
+    _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a))
+}
+
+/// The sums of four vectors of four: lane i + lane i + 2 first.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn transpose_sum(a: [__m128; 4]) -> __m128 {
+    let ab = _mm_add_ps(_mm_movelh_ps(a[0], a[1]), _mm_movehl_ps(a[1], a[0]));
+    let cd = _mm_add_ps(_mm_movelh_ps(a[2], a[3]), _mm_movehl_ps(a[3], a[2]));
+    let even = _mm_shuffle_ps::<0b10_00_10_00>(ab, cd);
+    let odd = _mm_shuffle_ps::<0b11_01_11_01>(ab, cd);
+    _mm_add_ps(even, odd)
+}
+
+/// The sums of four vectors of eight integers, as f32.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn sums_i(a: [__m256i; 4]) -> __m128 {
+    let ab = _mm256_hadd_epi32(a[0], a[1]);
+    let cd = _mm256_hadd_epi32(a[2], a[3]);
+    let both = _mm256_hadd_epi32(ab, cd);
+    let (low, high) = (_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
+    _mm_cvtepi32_ps(_mm_add_epi32(low, high))
+}
+
+/// Sums of four neighbouring products; those of two neighbours are within i16.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn dot4(acc: __m256i, u: __m256i, s: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(u, s);
+    _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// All bits set in the lanes below `n`, the first of them numbered `first`.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn mask(n: usize, first: i32) -> __m256i {
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(n.min(16) as i32 - first), lanes)
+}
+
+impl Simd for Avx2 {
+    const NAME: &'static str = "AVX2";
+    const FULL_U8: bool = false;
+    type F = [__m256; 2];
+    type I = [__m256i; 2];
+    type B = [__m256i; 2];
+    type H = __m256i;
+    type Q = __m128;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        x!(enter(f))
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [__m256; 2] {
+        x!([_mm256_set1_ps(x); 2])
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; 16]) -> [__m256; 2] {
+        x!([_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))])
+    }
+
+    #[inline(always)]
+    fn load_n(self, x: &[f32]) -> [__m256; 2] {
+        // The second address may lie past the slice, where the mask lets nothing through.
+        x!([
+            _mm256_maskload_ps(x.as_ptr(), mask(x.len(), 0)),
+            _mm256_maskload_ps(x.as_ptr().wrapping_add(8), mask(x.len(), 8)),
+        ])
+    }
+
+    #[inline(always)]
+    fn load_f32(self, x: &[u8; 64]) -> [__m256; 2] {
+        x!([_mm256_loadu_ps(x.as_ptr().cast()), _mm256_loadu_ps(x.as_ptr().add(32).cast())])
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 32]) -> [__m256; 2] {
+        x!([
+            _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())),
+            _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().add(16).cast())),
+        ])
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u8; 32]) -> [__m256; 2] {
+        x!({
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(16).cast()));
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn store(self, y: &mut [f32; 16], x: [__m256; 2]) {
+        x!({
+            _mm256_storeu_ps(y.as_mut_ptr(), x[0]);
+            _mm256_storeu_ps(y.as_mut_ptr().add(8), x[1]);
+        });
+    }
+
+    #[inline(always)]
+    fn store_n(self, y: &mut [f32], x: [__m256; 2]) {
+        let n = y.len();
+        x!({
+            _mm256_maskstore_ps(y.as_mut_ptr(), mask(n, 0), x[0]);
+            _mm256_maskstore_ps(y.as_mut_ptr().wrapping_add(8), mask(n, 8), x[1]);
+        });
+    }
+
+    #[inline(always)]
+    fn store_f16(self, y: &mut [u8; 32], x: [__m256; 2]) {
+        x!({
+            _mm_storeu_si128(
+                y.as_mut_ptr().cast(),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0]),
+            );
+            _mm_storeu_si128(
+                y.as_mut_ptr().add(16).cast(),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1]),
+            );
+        });
+    }
+
+    #[inline(always)]
+    fn store_i8(self, y: &mut [i8; 16], x: [__m256; 2]) {
+        x!({
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            // Packing works within halves of a register: put its quarters back in order.
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(y.as_mut_ptr().cast(), _mm_packs_epi16(low, high));
+        });
+    }
+
+    #[inline(always)]
+    fn add(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn div(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn fma(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])])
+    }
+
+    #[inline(always)]
+    fn max(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn abs(self, a: [__m256; 2]) -> [__m256; 2] {
+        x!(a.map(|a| _mm256_andnot_ps(_mm256_set1_ps(-0.0), a)))
+    }
+
+    #[inline(always)]
+    fn round(self, a: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_round_ps::<NEAREST>(a[0]), _mm256_round_ps::<NEAREST>(a[1])])
+    }
+
+    #[inline(always)]
+    fn pow2(self, a: [__m256; 2]) -> [__m256; 2] {
+        x!(a.map(|a| {
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }))
+    }
+
+    #[inline(always)]
+    fn keep_from(self, x: [__m256; 2], limit: [__m256; 2], a: [__m256; 2]) -> [__m256; 2] {
+        x!([
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(x[0], limit[0]), a[0]),
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(x[1], limit[1]), a[1]),
+        ])
+    }
+
+    #[inline(always)]
+    fn sum(self, a: [__m256; 2]) -> f32 {
+        x!({
+            let four = fold8_4(a);
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+
+    #[inline(always)]
+    fn largest(self, a: [__m256; 2]) -> f32 {
+        x!({
+            let eight = _mm256_max_ps(a[0], a[1]);
+            let high = _mm256_extractf128_ps::<1>(eight);
+            let four = _mm_max_ps(_mm256_castps256_ps128(eight), high);
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+
+    #[inline(always)]
+    fn sum4(self, a: [[__m256; 2]; 4]) -> [f32; 4] {
+        let sums = x!(transpose_sum([fold8_4(a[0]), fold8_4(a[1]), fold8_4(a[2]), fold8_4(a[3])]));
+        self.q_store(sums)
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> [__m256i; 2] {
+        x!([_mm256_set1_epi32(x); 2])
+    }
+
+    #[inline(always)]
+    fn halves(self, a: i32, b: i32) -> [__m256i; 2] {
+        x!([
+            _mm256_zextsi128_si256(_mm_cvtsi32_si128(a)),
+            _mm256_zextsi128_si256(_mm_cvtsi32_si128(b))
+        ])
+    }
+
+    #[inline(always)]
+    fn load_i(self, x: &[i32; 16]) -> [__m256i; 2] {
+        x!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(8).cast())])
+    }
+
+    #[inline(always)]
+    fn load_i16(self, x: &[i16; 16]) -> [__m256i; 2] {
+        x!([
+            _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().cast())),
+            _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast())),
+        ])
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[i8; 16]) -> [__m256i; 2] {
+        x!([
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast())),
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8).cast())),
+        ])
+    }
+
+    #[inline(always)]
+    fn pairs_u8(self, x: [u8; 8]) -> [__m256i; 2] {
+        x!({
+            let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
+            let pairs = _mm_unpacklo_epi8(bytes, bytes);
+            [_mm256_cvtepu8_epi32(pairs), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(pairs))]
+        })
+    }
+
+    #[inline(always)]
+    fn spread(self, a: [__m256i; 2], j: usize) -> [__m256i; 2] {
+        x!({
+            let first = _mm256_set1_epi32(4 * (j % 2) as i32);
+            let lanes = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+            let low = _mm256_add_epi32(first, lanes);
+            let high = _mm256_add_epi32(low, _mm256_set1_epi32(2));
+            let a = a[j / 2];
+            [_mm256_permutevar8x32_epi32(a, low), _mm256_permutevar8x32_epi32(a, high)]
+        })
+    }
+
+    #[inline(always)]
+    fn mul_add_i(self, acc: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        x!([
+            _mm256_add_epi32(acc[0], _mm256_mullo_epi32(a[0], b[0])),
+            _mm256_add_epi32(acc[1], _mm256_mullo_epi32(a[1], b[1])),
+        ])
+    }
+
+    #[inline(always)]
+    fn to_f(self, a: [__m256i; 2]) -> [__m256; 2] {
+        x!([_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])])
+    }
+
+    #[inline(always)]
+    fn sum4_i(self, a: [[__m256i; 2]; 4]) -> __m128 {
+        x!(sums_i([
+            _mm256_add_epi32(a[0][0], a[0][1]),
+            _mm256_add_epi32(a[1][0], a[1][1]),
+            _mm256_add_epi32(a[2][0], a[2][1]),
+            _mm256_add_epi32(a[3][0], a[3][1]),
+        ]))
+    }
+
+    #[inline(always)]
+    fn sum4_halves(self, a: [[__m256i; 2]; 4]) -> (__m128, __m128) {
+        x!((
+            sums_i([a[0][0], a[1][0], a[2][0], a[3][0]]),
+            sums_i([a[0][1], a[1][1], a[2][1], a[3][1]])
+        ))
+    }
+
+    #[inline(always)]
+    fn load_b(self, x: &[u8; 64]) -> [__m256i; 2] {
+        x!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(32).cast())])
+    }
+
+    #[inline(always)]
+    fn load_s(self, x: &[i8; 64]) -> [__m256i; 2] {
+        x!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(32).cast())])
+    }
+
+    #[inline(always)]
+    fn splat_b(self, x: &[i8; 4]) -> [__m256i; 2] {
+        x!([_mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8))); 2])
+    }
+
+    #[inline(always)]
+    fn dot_us(self, acc: [__m256i; 2], u: [__m256i; 2], s: [__m256i; 2]) -> [__m256i; 2] {
+        x!([dot4(acc[0], u[0], s[0]), dot4(acc[1], u[1], s[1])])
+    }
+
+    #[inline(always)]
+    fn dot_ss(self, acc: [__m256i; 2], w: [__m256i; 2], x: [__m256i; 2]) -> [__m256i; 2] {
+        x!([
+            dot4(acc[0], _mm256_abs_epi8(w[0]), _mm256_sign_epi8(x[0], w[0])),
+            dot4(acc[1], _mm256_abs_epi8(w[1]), _mm256_sign_epi8(x[1], w[1])),
+        ])
+    }
+
+    #[inline(always)]
+    fn join(self, low: __m256i, high: __m256i) -> [__m256i; 2] {
+        [low, high]
+    }
+
+    #[inline(always)]
+    fn load_h(self, x: &[u8; 32]) -> __m256i {
+        x!(_mm256_loadu_si256(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn splat_h(self, x: u8) -> __m256i {
+        x!(_mm256_set1_epi8(x as i8))
+    }
+
+    #[inline(always)]
+    fn and(self, a: __m256i, b: __m256i) -> __m256i {
+        x!(_mm256_and_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        x!(_mm256_or_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
+        x!(_mm256_xor_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn shr(self, a: __m256i, bits: u32) -> __m256i {
+        x!(_mm256_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)))
+    }
+
+    #[inline(always)]
+    fn shl(self, a: __m256i, bits: u32) -> __m256i {
+        x!(_mm256_sll_epi16(a, _mm_cvtsi32_si128(bits as i32)))
+    }
+
+    #[inline(always)]
+    fn nibbles(self, x: &[u8; 16]) -> __m256i {
+        x!({
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
+            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+        })
+    }
+
+    #[inline(always)]
+    fn nibble_pairs(self, x: &[u8; 16]) -> __m256i {
+        x!({
+            // Each byte as 16 bits, the high half moved up by four bits.
+            let wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(x.as_ptr().cast()));
+            let both = _mm256_or_si256(wide, _mm256_slli_epi16::<4>(wide));
+            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+        })
+    }
+
+    #[inline(always)]
+    fn q_load(self, x: [f32; 4]) -> __m128 {
+        x!(_mm_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn q_f16(self, x: [u16; 4]) -> __m128 {
+        x!(_mm_cvtph_ps(_mm_loadl_epi64(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn q_store(self, x: __m128) -> [f32; 4] {
+        let mut y = [0.0; 4];
+        x!(_mm_storeu_ps(y.as_mut_ptr(), x));
+        y
+    }
+
+    #[inline(always)]
+    fn q_scale(self, a: __m128, b: f32) -> __m128 {
+        x!(_mm_mul_ps(a, _mm_set1_ps(b)))
+    }
+
+    #[inline(always)]
+    fn q_fma(self, a: __m128, b: __m128, c: __m128) -> __m128 {
+        x!(_mm_fmadd_ps(a, b, c))
+    }
+}

@@ -1,0 +1,500 @@
+//! NEON with the dot product instructions: four registers for a vector.
+#![allow(unsafe_code)]
+
+use super::Simd;
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+/// Proof of the dot product instructions; the rest is part of every 64-bit ARM.
+#[derive(Clone, Copy, Debug)]
+pub struct Neon(());
+
+impl Neon {
+    /// The proof, if the processor has them.
+    pub fn detect() -> Option<Neon> {
+        std::arch::is_aarch64_feature_detected!("dotprod").then_some(Neon(()))
+    }
+}
+
+/// Calls an intrinsic.
+macro_rules! x {
+    ($e:expr) => {
+        // SAFETY: `self` proves that the processor has the instruction; memory operands are
+        // references to arrays of the full width.
+        unsafe { $e }
+    };
+}
+
+/// The same for each register.
+macro_rules! x4 {
+    ($i:ident, $e:expr) => {
+        [one!($i, 0, $e), one!($i, 1, $e), one!($i, 2, $e), one!($i, 3, $e)]
+    };
+}
+
+macro_rules! one {
+    ($i:ident, $n:literal, $e:expr) => {{
+        let $i = $n;
+        x!($e)
+    }};
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn enter<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// Adds to each lane four products of signed bytes.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn sdot(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: reads and writes registers only. Rust 1.95 has no stable intrinsic for it.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) acc, in(vreg) a, in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    acc
+}
+
+/// The larger of each pair; `b` where either is no number, unlike `vmaxq_f32`.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn larger(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    vbslq_f32(vcgtq_f32(a, b), a, b)
+}
+
+/// Lane i + lane i + 8, then i + 4.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn fold8_4(a: [float32x4_t; 4]) -> float32x4_t {
+    vaddq_f32(vaddq_f32(a[0], a[2]), vaddq_f32(a[1], a[3]))
+}
+
+/// Lane i + lane i + 2 of two vectors.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn fold2(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    let low = vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+    vaddq_f32(low, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
+}
+
+/// The sums of four vectors of four integers, as f32.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn sums_i(a: [int32x4_t; 4]) -> float32x4_t {
+    vcvtq_f32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
+}
+
+/// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn to_i32(x: float32x4_t) -> int32x4_t {
+    let whole = vcaltq_f32(x, vdupq_n_f32(2_147_483_648.0));
+    vbslq_s32(whole, vcvtnq_s32_f32(x), vdupq_n_s32(i32::MIN))
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn from_f16(bits: uint16x4_t) -> float32x4_t {
+    vcvt_f32_f16(vreinterpret_f16_u16(bits))
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn to_f16(a: float32x4_t, b: float32x4_t) -> uint8x16_t {
+    let (a, b) = (vcvt_f16_f32(a), vcvt_f16_f32(b));
+    vreinterpretq_u8_u16(vcombine_u16(vreinterpret_u16_f16(a), vreinterpret_u16_f16(b)))
+}
+
+impl Simd for Neon {
+    const NAME: &'static str = "NEON dotprod";
+    const FULL_U8: bool = false;
+    type F = [float32x4_t; 4];
+    type I = [int32x4_t; 4];
+    type B = [int8x16_t; 4];
+    type H = [uint8x16_t; 2];
+    type Q = float32x4_t;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        x!(enter(f))
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [float32x4_t; 4] {
+        x!([vdupq_n_f32(x); 4])
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; 16]) -> [float32x4_t; 4] {
+        x4!(i, vld1q_f32(x.as_ptr().add(4 * i)))
+    }
+
+    #[inline(always)]
+    fn load_n(self, x: &[f32]) -> [float32x4_t; 4] {
+        let mut all = [0.0; 16];
+        let n = x.len().min(16);
+        all[..n].copy_from_slice(&x[..n]);
+        self.load(&all)
+    }
+
+    #[inline(always)]
+    fn load_f32(self, x: &[u8; 64]) -> [float32x4_t; 4] {
+        x4!(i, vreinterpretq_f32_u8(vld1q_u8(x.as_ptr().add(16 * i))))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 32]) -> [float32x4_t; 4] {
+        x!({
+            let [a, b] = self.load_h(x).map(|half| vreinterpretq_u16_u8(half));
+            [
+                from_f16(vget_low_u16(a)),
+                from_f16(vget_high_u16(a)),
+                from_f16(vget_low_u16(b)),
+                from_f16(vget_high_u16(b)),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u8; 32]) -> [float32x4_t; 4] {
+        x!({
+            // A half of zeros below each bfloat16.
+            let [a, b] = self.load_h(x).map(|half| vreinterpretq_u16_u8(half));
+            let zero = vdupq_n_u16(0);
+            [vzip1q_u16(zero, a), vzip2q_u16(zero, a), vzip1q_u16(zero, b), vzip2q_u16(zero, b)]
+                .map(|wide| vreinterpretq_f32_u16(wide))
+        })
+    }
+
+    #[inline(always)]
+    fn store(self, y: &mut [f32; 16], x: [float32x4_t; 4]) {
+        x!(for (i, x) in x.into_iter().enumerate() {
+            vst1q_f32(y.as_mut_ptr().add(4 * i), x);
+        });
+    }
+
+    #[inline(always)]
+    fn store_n(self, y: &mut [f32], x: [float32x4_t; 4]) {
+        let mut all = [0.0; 16];
+        self.store(&mut all, x);
+        let n = y.len().min(16);
+        y[..n].copy_from_slice(&all[..n]);
+    }
+
+    #[inline(always)]
+    fn store_f16(self, y: &mut [u8; 32], x: [float32x4_t; 4]) {
+        x!({
+            vst1q_u8(y.as_mut_ptr(), to_f16(x[0], x[1]));
+            vst1q_u8(y.as_mut_ptr().add(16), to_f16(x[2], x[3]));
+        });
+    }
+
+    #[inline(always)]
+    fn store_i8(self, y: &mut [i8; 16], x: [float32x4_t; 4]) {
+        x!({
+            let [a, b, c, d] = x.map(|x| vqmovn_s32(to_i32(x)));
+            let (low, high) = (vqmovn_s16(vcombine_s16(a, b)), vqmovn_s16(vcombine_s16(c, d)));
+            vst1q_s8(y.as_mut_ptr(), vcombine_s8(low, high));
+        });
+    }
+
+    #[inline(always)]
+    fn add(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vaddq_f32(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vsubq_f32(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vmulq_f32(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn div(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vdivq_f32(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn fma(
+        self,
+        a: [float32x4_t; 4],
+        b: [float32x4_t; 4],
+        c: [float32x4_t; 4],
+    ) -> [float32x4_t; 4] {
+        x4!(i, vfmaq_f32(c[i], a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn max(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, larger(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn abs(self, a: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vabsq_f32(a[i]))
+    }
+
+    #[inline(always)]
+    fn round(self, a: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vrndnq_f32(a[i]))
+    }
+
+    #[inline(always)]
+    fn pow2(self, a: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        let one = x!(vdupq_n_s32(127));
+        let exponent = x4!(i, vaddq_s32(vcvtq_s32_f32(a[i]), one));
+        x4!(i, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent[i])))
+    }
+
+    #[inline(always)]
+    fn keep_from(
+        self,
+        x: [float32x4_t; 4],
+        limit: [float32x4_t; 4],
+        a: [float32x4_t; 4],
+    ) -> [float32x4_t; 4] {
+        x4!(i, vbslq_f32(vcgeq_f32(x[i], limit[i]), a[i], vdupq_n_f32(0.0)))
+    }
+
+    #[inline(always)]
+    fn sum(self, a: [float32x4_t; 4]) -> f32 {
+        x!({
+            let four = fold8_4(a);
+            vpadds_f32(vadd_f32(vget_low_f32(four), vget_high_f32(four)))
+        })
+    }
+
+    #[inline(always)]
+    fn largest(self, a: [float32x4_t; 4]) -> f32 {
+        x!({
+            let four = larger(larger(a[0], a[2]), larger(a[1], a[3]));
+            let two = larger(four, vextq_f32::<2>(four, four));
+            vgetq_lane_f32::<0>(larger(two, vextq_f32::<1>(two, two)))
+        })
+    }
+
+    #[inline(always)]
+    fn sum4(self, a: [[float32x4_t; 4]; 4]) -> [f32; 4] {
+        let fours = x4!(i, fold8_4(a[i]));
+        self.q_store(x!(vpaddq_f32(fold2(fours[0], fours[1]), fold2(fours[2], fours[3]))))
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> [int32x4_t; 4] {
+        x!([vdupq_n_s32(x); 4])
+    }
+
+    #[inline(always)]
+    fn halves(self, a: i32, b: i32) -> [int32x4_t; 4] {
+        x!({
+            let zero = vdupq_n_s32(0);
+            [vsetq_lane_s32::<0>(a, zero), zero, vsetq_lane_s32::<0>(b, zero), zero]
+        })
+    }
+
+    #[inline(always)]
+    fn load_i(self, x: &[i32; 16]) -> [int32x4_t; 4] {
+        x4!(i, vld1q_s32(x.as_ptr().add(4 * i)))
+    }
+
+    #[inline(always)]
+    fn load_i16(self, x: &[i16; 16]) -> [int32x4_t; 4] {
+        x4!(i, vmovl_s16(vld1_s16(x.as_ptr().add(4 * i))))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
+        x!({
+            let x = vld1q_s8(x.as_ptr());
+            let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
+            [
+                vmovl_s16(vget_low_s16(a)),
+                vmovl_high_s16(a),
+                vmovl_s16(vget_low_s16(b)),
+                vmovl_high_s16(b),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn pairs_u8(self, x: [u8; 8]) -> [int32x4_t; 4] {
+        x!({
+            let words = vmovl_u8(vcreate_u8(u64::from_le_bytes(x)));
+            let a = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
+            let b = vreinterpretq_s32_u32(vmovl_high_u16(words));
+            [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
+        })
+    }
+
+    #[inline(always)]
+    fn spread(self, a: [int32x4_t; 4], j: usize) -> [int32x4_t; 4] {
+        x!({
+            let a = a[j];
+            [
+                vdupq_laneq_s32::<0>(a),
+                vdupq_laneq_s32::<1>(a),
+                vdupq_laneq_s32::<2>(a),
+                vdupq_laneq_s32::<3>(a),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn mul_add_i(
+        self,
+        acc: [int32x4_t; 4],
+        a: [int32x4_t; 4],
+        b: [int32x4_t; 4],
+    ) -> [int32x4_t; 4] {
+        x4!(i, vmlaq_s32(acc[i], a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn to_f(self, a: [int32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, vcvtq_f32_s32(a[i]))
+    }
+
+    #[inline(always)]
+    fn sum4_i(self, a: [[int32x4_t; 4]; 4]) -> float32x4_t {
+        let sums = x4!(i, vaddq_s32(vaddq_s32(a[i][0], a[i][1]), vaddq_s32(a[i][2], a[i][3])));
+        x!(sums_i(sums))
+    }
+
+    #[inline(always)]
+    fn sum4_halves(self, a: [[int32x4_t; 4]; 4]) -> (float32x4_t, float32x4_t) {
+        let low = x4!(i, vaddq_s32(a[i][0], a[i][1]));
+        let high = x4!(i, vaddq_s32(a[i][2], a[i][3]));
+        x!((sums_i(low), sums_i(high)))
+    }
+
+    #[inline(always)]
+    fn load_b(self, x: &[u8; 64]) -> [int8x16_t; 4] {
+        x4!(i, vreinterpretq_s8_u8(vld1q_u8(x.as_ptr().add(16 * i))))
+    }
+
+    #[inline(always)]
+    fn load_s(self, x: &[i8; 64]) -> [int8x16_t; 4] {
+        x4!(i, vld1q_s8(x.as_ptr().add(16 * i)))
+    }
+
+    #[inline(always)]
+    fn splat_b(self, x: &[i8; 4]) -> [int8x16_t; 4] {
+        x!([vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(x.map(|b| b as u8)))); 4])
+    }
+
+    #[inline(always)]
+    fn dot_us(self, acc: [int32x4_t; 4], u: [int8x16_t; 4], s: [int8x16_t; 4]) -> [int32x4_t; 4] {
+        self.dot_ss(acc, u, s)
+    }
+
+    #[inline(always)]
+    fn dot_ss(self, acc: [int32x4_t; 4], w: [int8x16_t; 4], x: [int8x16_t; 4]) -> [int32x4_t; 4] {
+        x!([
+            sdot(acc[0], w[0], x[0]),
+            sdot(acc[1], w[1], x[1]),
+            sdot(acc[2], w[2], x[2]),
+            sdot(acc[3], w[3], x[3]),
+        ])
+    }
+
+    #[inline(always)]
+    fn join(self, low: [uint8x16_t; 2], high: [uint8x16_t; 2]) -> [int8x16_t; 4] {
+        x!([low[0], low[1], high[0], high[1]].map(|quarter| vreinterpretq_s8_u8(quarter)))
+    }
+
+    #[inline(always)]
+    fn load_h(self, x: &[u8; 32]) -> [uint8x16_t; 2] {
+        x!([vld1q_u8(x.as_ptr()), vld1q_u8(x.as_ptr().add(16))])
+    }
+
+    #[inline(always)]
+    fn splat_h(self, x: u8) -> [uint8x16_t; 2] {
+        x!([vdupq_n_u8(x); 2])
+    }
+
+    #[inline(always)]
+    fn and(self, a: [uint8x16_t; 2], b: [uint8x16_t; 2]) -> [uint8x16_t; 2] {
+        x!([vandq_u8(a[0], b[0]), vandq_u8(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn or(self, a: [uint8x16_t; 2], b: [uint8x16_t; 2]) -> [uint8x16_t; 2] {
+        x!([vorrq_u8(a[0], b[0]), vorrq_u8(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn xor(self, a: [uint8x16_t; 2], b: [uint8x16_t; 2]) -> [uint8x16_t; 2] {
+        x!([veorq_u8(a[0], b[0]), veorq_u8(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn shr(self, a: [uint8x16_t; 2], bits: u32) -> [uint8x16_t; 2] {
+        x!({
+            // A negative shift to the left is one to the right.
+            let by = vdupq_n_s16(-(bits as i16));
+            a.map(|a| vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), by)))
+        })
+    }
+
+    #[inline(always)]
+    fn shl(self, a: [uint8x16_t; 2], bits: u32) -> [uint8x16_t; 2] {
+        x!({
+            let by = vdupq_n_s16(bits as i16);
+            a.map(|a| vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), by)))
+        })
+    }
+
+    #[inline(always)]
+    fn nibbles(self, x: &[u8; 16]) -> [uint8x16_t; 2] {
+        x!({
+            let bytes = vld1q_u8(x.as_ptr());
+            [vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes)]
+        })
+    }
+
+    #[inline(always)]
+    fn nibble_pairs(self, x: &[u8; 16]) -> [uint8x16_t; 2] {
+        x!({
+            let [low, high] = self.nibbles(x);
+            [vzip1q_u8(low, high), vzip2q_u8(low, high)]
+        })
+    }
+
+    #[inline(always)]
+    fn q_load(self, x: [f32; 4]) -> float32x4_t {
+        x!(vld1q_f32(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn q_f16(self, x: [u16; 4]) -> float32x4_t {
+        x!(from_f16(vld1_u16(x.as_ptr())))
+    }
+
+    #[inline(always)]
+    fn q_store(self, x: float32x4_t) -> [f32; 4] {
+        x!({
+            let mut y = [0.0; 4];
+            vst1q_f32(y.as_mut_ptr(), x);
+            y
+        })
+    }
+
+    #[inline(always)]
+    fn q_scale(self, a: float32x4_t, b: f32) -> float32x4_t {
+        x!(vmulq_n_f32(a, b))
+    }
+
+    #[inline(always)]
+    fn q_fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        x!(vfmaq_f32(c, a, b))
+    }
+}

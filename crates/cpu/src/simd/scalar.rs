@@ -1,0 +1,338 @@
+//! Plain arrays: what every other implementation has to equal, bit for bit.
+
+use super::Simd;
+use half::f16;
+use std::array::from_fn;
+
+/// No vector units are needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Scalar;
+
+#[inline(always)]
+fn zip<const N: usize, A: Copy, B: Copy, C>(a: [A; N], b: [B; N], f: impl Fn(A, B) -> C) -> [C; N] {
+    from_fn(|i| f(a[i], b[i]))
+}
+
+/// Sixteen lanes to one: i with i + 8, then i + 4, i + 2, i + 1.
+#[inline(always)]
+fn fold<T: Copy>(a: [T; 16], f: impl Fn(T, T) -> T) -> T {
+    let eight: [T; 8] = from_fn(|i| f(a[i], a[i + 8]));
+    let four: [T; 4] = from_fn(|i| f(eight[i], eight[i + 4]));
+    f(f(four[0], four[2]), f(four[1], four[3]))
+}
+
+/// `a`, unless it is smaller or either is no number.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
+#[inline(always)]
+fn to_i32(x: f32) -> i32 {
+    if x.abs() < 2_147_483_648.0 { x.round_ties_even() as i32 } else { i32::MIN }
+}
+
+/// Sixteen little-endian numbers.
+#[inline(always)]
+fn words(x: &[u8; 32]) -> [u16; 16] {
+    from_fn(|i| u16::from_le_bytes([x[2 * i], x[2 * i + 1]]))
+}
+
+/// The little-endian bytes of sixteen numbers.
+#[inline(always)]
+fn bytes(x: [u16; 16]) -> [u8; 32] {
+    from_fn(|i| x[i / 2].to_le_bytes()[i % 2])
+}
+
+impl Simd for Scalar {
+    const NAME: &'static str = "scalar";
+    const FULL_U8: bool = true;
+    type F = [f32; 16];
+    type I = [i32; 16];
+    type B = [u8; 64];
+    type H = [u8; 32];
+    type Q = [f32; 4];
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [f32; 16] {
+        [x; 16]
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; 16]) -> [f32; 16] {
+        *x
+    }
+
+    #[inline(always)]
+    fn load_n(self, x: &[f32]) -> [f32; 16] {
+        from_fn(|i| x.get(i).copied().unwrap_or(0.0))
+    }
+
+    #[inline(always)]
+    fn load_f32(self, x: &[u8; 64]) -> [f32; 16] {
+        from_fn(|i| f32::from_le_bytes([x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]]))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 32]) -> [f32; 16] {
+        words(x).map(|bits| f16::from_bits(bits).to_f32_const())
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u8; 32]) -> [f32; 16] {
+        words(x).map(|bits| f32::from_bits(u32::from(bits) << 16))
+    }
+
+    #[inline(always)]
+    fn store(self, y: &mut [f32; 16], x: [f32; 16]) {
+        *y = x;
+    }
+
+    #[inline(always)]
+    fn store_n(self, y: &mut [f32], x: [f32; 16]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = x;
+        }
+    }
+
+    #[inline(always)]
+    fn store_f16(self, y: &mut [u8; 32], x: [f32; 16]) {
+        *y = bytes(x.map(|x| f16::from_f32_const(x).to_bits()));
+    }
+
+    #[inline(always)]
+    fn store_i8(self, y: &mut [i8; 16], x: [f32; 16]) {
+        *y = x.map(|x| to_i32(x).clamp(-128, 127) as i8);
+    }
+
+    #[inline(always)]
+    fn add(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn fma(self, a: [f32; 16], b: [f32; 16], c: [f32; 16]) -> [f32; 16] {
+        from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn max(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, larger)
+    }
+
+    #[inline(always)]
+    fn abs(self, a: [f32; 16]) -> [f32; 16] {
+        a.map(f32::abs)
+    }
+
+    #[inline(always)]
+    fn round(self, a: [f32; 16]) -> [f32; 16] {
+        a.map(f32::round_ties_even)
+    }
+
+    #[inline(always)]
+    fn pow2(self, a: [f32; 16]) -> [f32; 16] {
+        a.map(|a| f32::from_bits(((to_i32(a) + 127) << 23) as u32))
+    }
+
+    #[inline(always)]
+    fn keep_from(self, x: [f32; 16], limit: [f32; 16], a: [f32; 16]) -> [f32; 16] {
+        from_fn(|i| if x[i] >= limit[i] { a[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
+    fn sum(self, a: [f32; 16]) -> f32 {
+        fold(a, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn largest(self, a: [f32; 16]) -> f32 {
+        fold(a, larger)
+    }
+
+    #[inline(always)]
+    fn sum4(self, a: [[f32; 16]; 4]) -> [f32; 4] {
+        a.map(|a| self.sum(a))
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> [i32; 16] {
+        [x; 16]
+    }
+
+    #[inline(always)]
+    fn halves(self, a: i32, b: i32) -> [i32; 16] {
+        let mut y = [0; 16];
+        (y[0], y[8]) = (a, b);
+        y
+    }
+
+    #[inline(always)]
+    fn load_i(self, x: &[i32; 16]) -> [i32; 16] {
+        *x
+    }
+
+    #[inline(always)]
+    fn load_i16(self, x: &[i16; 16]) -> [i32; 16] {
+        x.map(i32::from)
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[i8; 16]) -> [i32; 16] {
+        x.map(i32::from)
+    }
+
+    #[inline(always)]
+    fn pairs_u8(self, x: [u8; 8]) -> [i32; 16] {
+        from_fn(|i| i32::from(x[i / 2]))
+    }
+
+    #[inline(always)]
+    fn spread(self, a: [i32; 16], j: usize) -> [i32; 16] {
+        from_fn(|i| a[4 * j + i / 4])
+    }
+
+    #[inline(always)]
+    fn mul_add_i(self, acc: [i32; 16], a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        from_fn(|i| acc[i].wrapping_add(a[i].wrapping_mul(b[i])))
+    }
+
+    #[inline(always)]
+    fn to_f(self, a: [i32; 16]) -> [f32; 16] {
+        a.map(|a| a as f32)
+    }
+
+    #[inline(always)]
+    fn sum4_i(self, a: [[i32; 16]; 4]) -> [f32; 4] {
+        a.map(|a| fold(a, i32::wrapping_add) as f32)
+    }
+
+    #[inline(always)]
+    fn sum4_halves(self, a: [[i32; 16]; 4]) -> ([f32; 4], [f32; 4]) {
+        let sum = |a: &[i32]| a.iter().fold(0, |sum: i32, &a| sum.wrapping_add(a)) as f32;
+        (a.map(|a| sum(&a[..8])), a.map(|a| sum(&a[8..])))
+    }
+
+    #[inline(always)]
+    fn load_b(self, x: &[u8; 64]) -> [u8; 64] {
+        *x
+    }
+
+    #[inline(always)]
+    fn load_s(self, x: &[i8; 64]) -> [u8; 64] {
+        x.map(|x| x as u8)
+    }
+
+    #[inline(always)]
+    fn splat_b(self, x: &[i8; 4]) -> [u8; 64] {
+        from_fn(|i| x[i % 4] as u8)
+    }
+
+    #[inline(always)]
+    fn dot_us(self, acc: [i32; 16], u: [u8; 64], s: [u8; 64]) -> [i32; 16] {
+        let products = zip(u, s, |u, s| i32::from(u) * i32::from(s as i8));
+        from_fn(|i| acc[i].wrapping_add(products[4 * i..4 * i + 4].iter().sum()))
+    }
+
+    #[inline(always)]
+    fn dot_ss(self, acc: [i32; 16], w: [u8; 64], x: [u8; 64]) -> [i32; 16] {
+        let products = zip(w, x, |w, x| i32::from(w as i8) * i32::from(x as i8));
+        from_fn(|i| acc[i].wrapping_add(products[4 * i..4 * i + 4].iter().sum()))
+    }
+
+    #[inline(always)]
+    fn join(self, low: [u8; 32], high: [u8; 32]) -> [u8; 64] {
+        from_fn(|i| if i < 32 { low[i] } else { high[i - 32] })
+    }
+
+    #[inline(always)]
+    fn load_h(self, x: &[u8; 32]) -> [u8; 32] {
+        *x
+    }
+
+    #[inline(always)]
+    fn splat_h(self, x: u8) -> [u8; 32] {
+        [x; 32]
+    }
+
+    #[inline(always)]
+    fn and(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        zip(a, b, |a, b| a & b)
+    }
+
+    #[inline(always)]
+    fn or(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        zip(a, b, |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn xor(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        zip(a, b, |a, b| a ^ b)
+    }
+
+    #[inline(always)]
+    fn shr(self, a: [u8; 32], bits: u32) -> [u8; 32] {
+        bytes(words(&a).map(|a| a >> bits))
+    }
+
+    #[inline(always)]
+    fn shl(self, a: [u8; 32], bits: u32) -> [u8; 32] {
+        bytes(words(&a).map(|a| a << bits))
+    }
+
+    #[inline(always)]
+    fn nibbles(self, x: &[u8; 16]) -> [u8; 32] {
+        from_fn(|i| x[i % 16] >> (i / 16 * 4) & 0x0f)
+    }
+
+    #[inline(always)]
+    fn nibble_pairs(self, x: &[u8; 16]) -> [u8; 32] {
+        from_fn(|i| x[i / 2] >> (i % 2 * 4) & 0x0f)
+    }
+
+    #[inline(always)]
+    fn q_load(self, x: [f32; 4]) -> [f32; 4] {
+        x
+    }
+
+    #[inline(always)]
+    fn q_f16(self, x: [u16; 4]) -> [f32; 4] {
+        x.map(|bits| f16::from_bits(bits).to_f32_const())
+    }
+
+    #[inline(always)]
+    fn q_store(self, x: [f32; 4]) -> [f32; 4] {
+        x
+    }
+
+    #[inline(always)]
+    fn q_scale(self, a: [f32; 4], b: f32) -> [f32; 4] {
+        a.map(|a| a * b)
+    }
+
+    #[inline(always)]
+    fn q_fma(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+}

@@ -1,0 +1,339 @@
+//! Every implementation against `Scalar`, bit for bit, and `exp` against f64.
+
+use super::scalar::Scalar;
+use super::{Simd, exp};
+use std::array::from_fn;
+
+/// Values at which rounding, saturation, infinities or signs of zero decide.
+const SPECIAL: [f32; 40] = [
+    0.0,
+    -0.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -2.5,
+    126.5,
+    127.0,
+    127.4,
+    127.5,
+    128.5,
+    -127.5,
+    -128.0,
+    -128.5,
+    129.0,
+    -1000.0,
+    8_388_609.0,
+    16_777_217.0,
+    2_147_483_520.0,
+    2_147_483_648.0,
+    -2_147_483_648.0,
+    1e20,
+    -1e20,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    f32::MAX,
+    f32::MIN,
+    f32::MIN_POSITIVE,
+    1e-40,
+    -1e-45,
+    65504.0,
+    65519.996,
+    65520.0,
+    6.1e-5,
+    5.97e-8,
+    2.98e-8,
+    2.99e-8,
+    -6.09e-5,
+];
+
+/// Steele and Vigna's SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// Ordinary numbers, special ones and any bits at all.
+    fn float(&mut self) -> f32 {
+        let bits = self.bits();
+        match bits % 4 {
+            0 => SPECIAL[(bits >> 32) as usize % SPECIAL.len()],
+            1 => f32::from_bits((bits >> 32) as u32),
+            _ => ((bits >> 40) as f32 / 65536.0 - 128.0) * 1.1,
+        }
+    }
+
+    fn floats(&mut self) -> [f32; 16] {
+        from_fn(|_| self.float())
+    }
+
+    fn ints(&mut self) -> [i32; 16] {
+        from_fn(|_| self.bits() as i32)
+    }
+
+    /// Any bytes, or only those with the largest products.
+    fn bytes(&mut self) -> [u8; 64] {
+        const EXTREME: [u8; 4] = [127, 128, 129, 255];
+        let any = self.bits() % 2 == 0;
+        from_fn(|_| {
+            let bits = self.bits();
+            if any { bits as u8 } else { EXTREME[bits as usize % 4] }
+        })
+    }
+}
+
+/// The bits of numbers; all that are no number are one, since their bits differ by processor.
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+fn of<S: Simd>(s: S, x: S::F) -> Vec<u32> {
+    let mut y = [0.0; 16];
+    s.store(&mut y, x);
+    bits(&y)
+}
+
+/// The lanes, each read back by itself as sixteen bits and sixteen bits.
+fn of_i<S: Simd>(s: S, x: S::I) -> Vec<u32> {
+    (0..16)
+        .flat_map(|lane| {
+            let one = from_fn(|i| i32::from(i == lane));
+            let x = s.mul_add_i(s.splat_i(0), x, s.load_i(&one));
+            let low = s.mul_add_i(s.splat_i(0), x, s.splat_i(1 << 16));
+            [x, low].map(|x| s.q_store(s.sum4_i([x; 4]))[0].to_bits())
+        })
+        .collect()
+}
+
+/// The bytes, through products with one.
+fn of_b<S: Simd>(s: S, x: S::B) -> Vec<u32> {
+    let pick = |place| s.load_s(&from_fn(|i| i8::from(i % 4 == place)));
+    (0..4).flat_map(|place| of_i(s, s.dot_ss(s.splat_i(0), x, pick(place)))).collect()
+}
+
+fn of_h<S: Simd>(s: S, x: S::H) -> Vec<u32> {
+    of_b(s, s.join(x, s.splat_h(0x5a)))
+}
+
+type Results = Vec<(&'static str, Vec<u32>)>;
+
+fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
+    let [a, b, c, d] = x.map(|x| s.load(&x));
+    let (mut part, mut halves, mut bytes) = ([7.0; 20], [0; 32], [0; 16]);
+    s.store_n(&mut part[..n], a);
+    s.store_f16(&mut halves, a);
+    s.store_i8(&mut bytes, a);
+    let halves = halves.as_chunks().0.iter().map(|half| {
+        let half = u16::from_le_bytes(*half);
+        u32::from(if half & 0x7fff > 0x7c00 { 0x7e00 } else { half })
+    });
+    let mut part_loaded = part;
+    part_loaded[..16].copy_from_slice(&x[1]);
+    let powers = s.load(&x[0].map(|x| if x.abs() < 127.0 { x.trunc() } else { 127.0 }));
+    vec![
+        ("splat", of(s, s.splat(x[0][0]))),
+        ("load", of(s, a)),
+        ("load_n", of(s, s.load_n(&part_loaded[..n]))),
+        ("load_f32", of(s, s.load_f32(&from_fn(|i| x[0][i / 4].to_le_bytes()[i % 4])))),
+        ("store_n", bits(&part)),
+        ("store_f16", halves.collect()),
+        ("store_i8", bytes.iter().map(|x| *x as u32).collect()),
+        ("add", of(s, s.add(a, b))),
+        ("sub", of(s, s.sub(a, b))),
+        ("mul", of(s, s.mul(a, b))),
+        ("div", of(s, s.div(a, b))),
+        ("fma", of(s, s.fma(a, b, c))),
+        ("max", of(s, s.max(a, b))),
+        ("abs", of(s, s.abs(a))),
+        ("round", of(s, s.round(a))),
+        ("pow2", of(s, s.pow2(powers))),
+        ("keep_from", of(s, s.keep_from(a, b, c))),
+        ("sum", bits(&[s.sum(a)])),
+        ("largest", bits(&[s.largest(a)])),
+        ("sum4", bits(&s.sum4([a, b, c, d]))),
+        ("exp", of(s, exp(s, a))),
+        ("q_load", bits(&s.q_store(s.q_load([x[0][0], x[0][1], x[0][2], x[0][3]])))),
+        ("q_scale", bits(&s.q_store(s.q_scale(s.q_load([x[0][0]; 4]), x[1][0])))),
+        ("q_fma", {
+            let [a, b, c, _] = x.map(|x| s.q_load([x[0], x[1], x[2], x[3]]));
+            bits(&s.q_store(s.q_fma(a, b, c)))
+        }),
+    ]
+}
+
+fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
+    let [a, b, c, d] = x.map(|x| s.load_i(&x));
+    let (low, high) = s.sum4_halves([a, b, c, d]);
+    let thirty_two: &[u8; 32] = bytes.first_chunk().expect("64 bytes");
+    let q: [u16; 4] = from_fn(|i| x[0][i] as u16);
+    vec![
+        ("splat_i", of_i(s, s.splat_i(x[0][0]))),
+        ("halves", of_i(s, s.halves(x[0][0], x[0][1]))),
+        ("load_i", of_i(s, a)),
+        ("load_i16", of_i(s, s.load_i16(&x[0].map(|x| x as i16)))),
+        ("load_i8", of_i(s, s.load_i8(&x[0].map(|x| x as i8)))),
+        ("pairs_u8", of_i(s, s.pairs_u8(from_fn(|i| bytes[i])))),
+        ("spread", (0..4).flat_map(|j| of_i(s, s.spread(a, j))).collect()),
+        ("mul_add_i", of_i(s, s.mul_add_i(a, b, c))),
+        ("to_f", of(s, s.to_f(a))),
+        ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
+        ("sum4_halves", bits(&[s.q_store(low), s.q_store(high)].concat())),
+        ("load_f16", of(s, s.load_f16(thirty_two))),
+        ("load_bf16", of(s, s.load_bf16(thirty_two))),
+        ("q_f16", bits(&s.q_store(s.q_f16(q)))),
+    ]
+}
+
+fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift: u32) -> Results {
+    let (any, above_least) = (x.map(|x| x as i8), x.map(|x| (x as i8).max(-127)));
+    let acc = s.load_i(acc);
+    let (h, g) = (s.load_h(&from_fn(|i| w[i])), s.load_h(&from_fn(|i| x[i])));
+    let packed: [u8; 16] = from_fn(|i| w[i]);
+    vec![
+        ("load_b", of_b(s, s.load_b(w))),
+        ("load_s", of_b(s, s.load_s(&any))),
+        ("splat_b", of_b(s, s.splat_b(&[any[0], any[1], any[2], any[3]]))),
+        ("dot_us", of_i(s, s.dot_us(acc, s.load_b(u), s.load_s(&any)))),
+        ("dot_ss", of_i(s, s.dot_ss(acc, s.load_b(w), s.load_s(&above_least)))),
+        ("join", of_b(s, s.join(h, g))),
+        ("splat_h", of_h(s, s.splat_h(w[0]))),
+        ("and", of_h(s, s.and(h, g))),
+        ("or", of_h(s, s.or(h, g))),
+        ("xor", of_h(s, s.xor(h, g))),
+        ("shr", of_h(s, s.shr(h, shift))),
+        ("shl", of_h(s, s.shl(h, shift))),
+        ("nibbles", of_h(s, s.nibbles(&packed))),
+        ("nibble_pairs", of_h(s, s.nibble_pairs(&packed))),
+    ]
+}
+
+fn assert_same<S: Simd>(got: Results, wanted: Results) {
+    for (got, wanted) in got.into_iter().zip(wanted) {
+        assert_eq!(got, wanted, "{} differs from Scalar", S::NAME);
+    }
+}
+
+/// Every primitive gives what `Scalar` gives.
+fn check<S: Simd>(s: S) {
+    let mut random = Random(2);
+    for round in 0..1500 {
+        let floats = from_fn(|_| random.floats());
+        let ints = from_fn(|_| random.ints());
+        let (w, x) = (random.bytes(), random.bytes());
+        let u = if S::FULL_U8 { w } else { w.map(|w| w & 0x7f) };
+        let (n, shift) = (round % 20, (round % 16) as u32);
+        assert_same::<S>(
+            s.vectorize(|| float_results(s, &floats, n)),
+            float_results(Scalar, &floats, n),
+        );
+        assert_same::<S>(s.vectorize(|| int_results(s, &ints, &w)), int_results(Scalar, &ints, &w));
+        assert_same::<S>(
+            s.vectorize(|| byte_results(s, &[w, u, x], &ints[0], shift)),
+            byte_results(Scalar, &[w, u, x], &ints[0], shift),
+        );
+    }
+}
+
+/// All halves, and all numbers at or next to the middle between two, convert as Scalar has it.
+fn check_halves<S: Simd>(s: S) {
+    for first in (0..=u16::MAX).step_by(16) {
+        let halves = from_fn(|i| (first + i as u16 / 2).to_le_bytes()[i % 2]);
+        let wide = of(Scalar, Scalar.load_f16(&halves));
+        assert_eq!(of(s, s.load_f16(&halves)), wide, "{} from {first:#x}", S::NAME);
+        for add in [0, 0xfff, 0x1000, 0x1001] {
+            let x = from_fn(|i| f32::from_bits(wide[i].wrapping_add(add)));
+            if x.iter().any(|x: &f32| x.is_nan()) {
+                continue;
+            }
+            let (mut got, mut wanted) = ([0; 32], [0; 32]);
+            s.store_f16(&mut got, s.load(&x));
+            Scalar.store_f16(&mut wanted, x);
+            assert_eq!(got, wanted, "{} of {x:?}", S::NAME);
+        }
+    }
+}
+
+/// `exp` is within 2 ulp of e to the power of x from -87 to 88, and 0 below.
+fn check_exp<S: Simd>(s: S) {
+    let of = |x: [f32; 16]| {
+        let mut y = [0.0; 16];
+        s.vectorize(|| s.store(&mut y, exp(s, s.load(&x))));
+        y
+    };
+    let steps = 400_000;
+    for step in (0..=steps).step_by(16) {
+        let x: [f32; 16] =
+            from_fn(|i| (-87.0 + 175.0 * (step + i) as f32 / steps as f32).min(88.0));
+        for (x, y) in x.into_iter().zip(of(x)) {
+            let wanted = f64::from(x).exp();
+            let nearest = wanted as f32;
+            let ulp = f64::from(nearest.next_up()) - f64::from(nearest);
+            let off = (f64::from(y) - wanted).abs() / ulp;
+            assert!(off <= 2.0, "{}: exp({x}) is {y}, {off} ulp off", S::NAME);
+        }
+    }
+    let low = [-87.01, -88.0, -103.0, -1e4, f32::MIN, f32::NEG_INFINITY];
+    assert_eq!(of(from_fn(|i| low[i % 6])), [0.0; 16], "{}", S::NAME);
+    assert_eq!(of([0.0; 16]), [1.0; 16], "{}", S::NAME);
+}
+
+fn check_all<S: Simd>(s: Option<S>) {
+    let Some(s) = s else {
+        eprintln!("SKIPPED: this processor has no {}", S::NAME);
+        return;
+    };
+    check(s);
+    check_halves(s);
+    check_exp(s);
+}
+
+#[test]
+fn scalar_exp_is_accurate() {
+    check_exp(Scalar);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx512_is_scalar() {
+    check_all(super::avx512::Avx512::detect());
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx2_is_scalar() {
+    check_all(super::avx2::Avx2::detect());
+}
+
+#[test]
+#[cfg(target_arch = "aarch64")]
+fn neon_is_scalar() {
+    check_all(super::neon::Neon::detect());
+}
+
+#[test]
+fn scalar_does_what_the_trait_says() {
+    let s = Scalar;
+    // Large and small numbers, so that any other order of adding gives another sum.
+    let x: [f32; 16] = from_fn(|i| if i % 3 == 0 { 3e7 } else { 1.0 + i as f32 });
+    let eight: Vec<f32> = (0..8).map(|i| x[i] + x[i + 8]).collect();
+    let four: Vec<f32> = (0..4).map(|i| eight[i] + eight[i + 4]).collect();
+    assert_eq!(s.sum(x), (four[0] + four[2]) + (four[1] + four[3]));
+    assert_eq!(s.max([f32::NAN; 16], [1.0; 16]), [1.0; 16]);
+    assert!(s.max([1.0; 16], [f32::NAN; 16])[0].is_nan());
+    assert_eq!(s.round([2.5; 16]), [2.0; 16]);
+    assert_eq!(s.pow2([-126.0; 16]), [f32::MIN_POSITIVE; 16]);
+    let ints = from_fn(|i| i as i32);
+    assert_eq!(s.spread(ints, 2), [8, 8, 8, 8, 9, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 11]);
+    assert_eq!(s.pairs_u8([1, 2, 3, 4, 5, 6, 7, 255])[12..], [7, 7, 255, 255]);
+    assert_eq!(s.nibbles(&[0xa5; 16]), from_fn(|i| if i < 16 { 5 } else { 10 }));
+    assert_eq!(s.nibble_pairs(&[0xa5; 16]), from_fn(|i| if i % 2 == 0 { 5 } else { 10 }));
+    assert_eq!(s.shr([0x80, 0x01, 0, 0].repeat(8).try_into().expect("32 bytes"), 4)[0], 0x18);
+    assert_eq!(s.dot_us([1; 16], [255; 64], [0x80; 64]), [1 - 4 * 255 * 128; 16]);
+    assert_eq!(s.dot_ss([1; 16], [255; 64], [0x81; 64]), [1 + 4 * 127; 16]);
+}

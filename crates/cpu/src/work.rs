@@ -1,0 +1,142 @@
+//! What the threads share in a step, and how they reach it.
+#![allow(unsafe_code)]
+
+use crate::linear::Activations;
+use crate::rounded::Rounded;
+use crate::share::Shared;
+use crate::team::Barrier;
+use blocks::Tensor;
+use ops::{CacheRef, Domain, Form, Program, Slot, Step, WeightId};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+/// Everything that the threads share in a step.
+pub struct Work<'a> {
+    /// What is run.
+    pub program: &'a Program,
+    /// Its weights.
+    pub weights: &'a [Tensor],
+    /// Vectors as f32, by weight; empty for matrices.
+    pub vectors: &'a [Vec<f32>],
+    /// The batch.
+    pub step: &'a Step<'a>,
+    /// Which row of the step each wanted output is.
+    pub wanted: &'a [u32],
+    /// Slots of the step's rows: slot at `offset * max_rows`.
+    pub arena: Shared<'a, f32>,
+    /// Slots of the wanted rows.
+    pub outputs: Shared<'a, f32>,
+    /// Rows that the slots have room for.
+    pub max_rows: usize,
+    /// Wanted rows that the slots have room for.
+    pub max_outputs: usize,
+    /// The pools of the cache groups.
+    pub caches: &'a [Shared<'a, u8>],
+    /// Ids that steps store for later ones.
+    pub sampled: Shared<'a, u32>,
+    /// Rounded activations in blocks of 32 and of 256.
+    pub rounded: [RoundedRoom<'a>; 2],
+    /// Two counters of claimed chunks for each operation.
+    pub claims: &'a [AtomicUsize],
+    /// Where threads meet.
+    pub barrier: &'a Barrier,
+    /// How many meet there.
+    pub threads: usize,
+    /// Set when the step was cancelled.
+    pub cancelled: &'a AtomicBool,
+    /// Nanoseconds in each operation, when measuring.
+    pub times: Option<&'a [AtomicUsize]>,
+}
+
+/// Memory for rounded activations.
+#[derive(Clone, Copy)]
+pub struct RoundedRoom<'a> {
+    /// Values per scale.
+    pub n: usize,
+    /// Rounded values.
+    pub q: Shared<'a, i8>,
+    /// Scales.
+    pub scales: Shared<'a, f32>,
+    /// Sums in sixteens.
+    pub sums: Shared<'a, i16>,
+}
+
+impl<'a> Work<'a> {
+    pub fn width(&self, slot: Slot) -> usize {
+        self.program.slot(slot).width
+    }
+
+    /// How many rows a slot holds in this step.
+    pub fn count(&self, slot: Slot) -> usize {
+        match self.program.slot(slot).domain {
+            Domain::Rows => self.step.rows.len(),
+            Domain::Outputs => self.wanted.len(),
+        }
+    }
+
+    /// The memory of a slot's rows.
+    pub fn slot(&self, slot: Slot) -> (Shared<'a, f32>, usize) {
+        let info = self.program.slot(slot);
+        match info.domain {
+            Domain::Rows => (self.arena, info.offset * self.max_rows),
+            Domain::Outputs => (self.outputs, info.offset * self.max_outputs),
+        }
+    }
+
+    /// Some rows of a slot, to be read.
+    pub fn rows(&self, slot: Slot, rows: Range<usize>) -> &'a [f32] {
+        let ((memory, start), width) = (self.slot(slot), self.width(slot));
+        // SAFETY: a slot is written only in stages before this one, or (in place) in rows that
+        // the caller alone has claimed.
+        unsafe { memory.read(start + rows.start * width..start + rows.end * width) }
+    }
+
+    /// Some rows of a slot, to be written.
+    #[allow(clippy::mut_from_ref)]
+    pub fn rows_mut(&self, slot: Slot, rows: Range<usize>) -> &'a mut [f32] {
+        let ((memory, start), width) = (self.slot(slot), self.width(slot));
+        // SAFETY: operations of a stage write different slots, and the caller alone has claimed
+        // these rows; callers do not hold another reference to them.
+        unsafe { memory.write(start + rows.start * width..start + rows.end * width) }
+    }
+
+    pub fn vector(&self, weight: WeightId) -> &'a [f32] {
+        &self.vectors[weight.0 as usize]
+    }
+
+    pub fn weight(&self, weight: WeightId) -> &'a Tensor {
+        &self.weights[weight.0 as usize]
+    }
+
+    /// The block of activations that a weight's integer form wants.
+    pub fn block(&self, weight: WeightId) -> usize {
+        let shape = self.program.weight(weight).kind.int_shape();
+        shape.map_or(ops::numerics::BLOCK_MAX, |shape| shape.n)
+    }
+
+    pub fn activations(&self, x: Slot, weight: WeightId, form: Form) -> Activations<'a> {
+        let (rows, cols) = (self.count(x), self.width(x));
+        if form == Form::Exact {
+            return Activations::Exact(self.rows(x, 0..rows));
+        }
+        let n = self.block(weight);
+        let room = if self.rounded[0].n == n { 0 } else { 1 };
+        let room = &self.rounded[room];
+        // SAFETY: written before the barrier at the end of `round`; nobody writes until the stage
+        // is over.
+        let (q, scales, sums) = unsafe {
+            (
+                room.q.read(0..rows * cols),
+                room.scales.read(0..rows * (cols / n)),
+                room.sums.read(0..rows * (cols / 16)),
+            )
+        };
+        Activations::Fast(Rounded { cols, n, q, scales, sums })
+    }
+
+    /// Bytes of the part of a page that holds a layer's keys, and where it starts.
+    pub fn plane(&self, cache: CacheRef) -> (usize, usize) {
+        let bytes = self.program.cache(cache).plane_bytes();
+        (bytes, 2 * bytes * cache.layer as usize)
+    }
+}

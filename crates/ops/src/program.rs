@@ -1,0 +1,269 @@
+//! A program: stages of independent operations over slots, weights and caches.
+//!
+//! Rows are symbolic: one program serves every batch, and its memory is laid out for the largest.
+
+use crate::list::Op;
+use blocks::Kind;
+
+/// Positions in a page of the KV cache.
+pub const PAGE: usize = 64;
+
+/// A buffer of a program: so many rows of a width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+/// A weight of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeightId(pub u32);
+
+/// A rotation of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RopeId(pub u32);
+
+/// What a model lowers to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// What it computes: `main`, later `mtp`, `encoder`.
+    pub name: &'static str,
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+    /// The buffers.
+    pub slots: Vec<SlotInfo>,
+    /// f32 values that the slots of one row take together; slots with disjoint lives share them.
+    pub row_width: usize,
+    /// Likewise for a wanted row.
+    pub output_width: usize,
+    /// The weights, in the order in which they are handed over.
+    pub weights: Vec<WeightInfo>,
+    /// The rotations.
+    pub rotations: Vec<Rotation>,
+    /// The caches: layers with the same retention and shape form a group.
+    pub caches: Vec<CacheGroup>,
+    /// The slot that holds the logits, (outputs, vocab).
+    pub logits: Option<Slot>,
+    /// The slot that holds the last hidden state, (outputs, dim).
+    pub hidden: Option<Slot>,
+}
+
+/// Operations that do not depend on each other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stage {
+    /// The layer that they belong to, for printing.
+    pub layer: Option<u32>,
+    /// The operations.
+    pub ops: Vec<Op>,
+}
+
+/// Which rows a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Every row of the step.
+    Rows,
+    /// The rows whose output somebody wants.
+    Outputs,
+}
+
+/// A buffer's name, shape and place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotInfo {
+    /// For printing.
+    pub name: &'static str,
+    /// f32 values per row.
+    pub width: usize,
+    /// Which rows it holds.
+    pub domain: Domain,
+    /// First value, in units of one value per row of its domain.
+    pub offset: usize,
+}
+
+/// A weight's name, shape and format; its bytes come separately.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightInfo {
+    /// As the file names it.
+    pub name: String,
+    /// How its numbers are stored.
+    pub kind: Kind,
+    /// Output width; 1 for a vector.
+    pub rows: usize,
+    /// Input width.
+    pub cols: usize,
+}
+
+/// How a linear operation computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// With the activations as f32.
+    Exact,
+    /// With the activations rounded to int8, as [`crate::numerics`] states.
+    Fast,
+}
+
+/// One product of a linear operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The matrix, (rows, cols).
+    pub weight: WeightId,
+    /// Added to the product, (rows).
+    pub bias: Option<WeightId>,
+    /// Output, (step rows, weight rows).
+    pub y: Slot,
+    /// Whether the product is added to what `y` holds.
+    pub add: bool,
+    /// How it is computed.
+    pub form: Form,
+}
+
+/// An activation function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// The exact GELU, with erf.
+    Gelu,
+    /// GELU's tanh approximation.
+    GeluTanh,
+}
+
+/// A rotation's frequencies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotation {
+    /// Whether neighbours turn together (else value i with i + n).
+    pub interleaved: bool,
+    /// Radians per position, (n); 2n leading values of a head are rotated.
+    pub frequencies: Vec<f32>,
+    /// Factor on the rotated values.
+    pub magnitude: f32,
+    /// What changes for long sequences.
+    pub long: Option<Long>,
+}
+
+/// How a rotation changes for sequences longer than `above` positions. The length that counts
+/// for a row is the larger of its own position plus one and the length that its sequence declares.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Long {
+    /// Other frequencies.
+    Switch {
+        /// Positions up to which the usual ones serve.
+        above: u32,
+        /// The others, (n).
+        frequencies: Vec<f32>,
+    },
+    /// A base that grows with the length: `theta * (factor * length / above - (factor - 1)) ^
+    /// (dims / (dims - 2))`.
+    Grow {
+        /// Positions up to which the usual ones serve.
+        above: u32,
+        /// The growth.
+        factor: f32,
+        /// The usual base.
+        theta: f32,
+    },
+}
+
+impl Rotation {
+    /// Writes the frequencies that a row of a sequence of `length` positions uses.
+    pub fn frequencies(&self, length: u32, out: &mut [f32]) {
+        match &self.long {
+            Some(Long::Switch { above, frequencies }) if length > *above => {
+                out.copy_from_slice(frequencies);
+            }
+            Some(Long::Grow { above, factor, theta }) if length > *above => {
+                let dims = 2.0 * out.len() as f64;
+                let factor = f64::from(*factor);
+                let growth = factor * f64::from(length) / f64::from(*above) - (factor - 1.0);
+                let theta = f64::from(*theta) * growth.powf(dims / (dims - 2.0));
+                for (i, f) in out.iter_mut().enumerate() {
+                    *f = theta.powf(-2.0 * i as f64 / dims) as f32;
+                }
+            }
+            _ => out.copy_from_slice(&self.frequencies),
+        }
+    }
+}
+
+/// How keys and values are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KvKind {
+    /// Four bytes a value.
+    F32,
+    /// Two bytes a value.
+    F16,
+}
+
+impl KvKind {
+    /// Bytes of a value.
+    pub fn bytes(self) -> usize {
+        match self {
+            KvKind::F32 => 4,
+            KvKind::F16 => 2,
+        }
+    }
+}
+
+/// Layers whose caches have the same shape and keep the same positions: they share block tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheGroup {
+    /// Layers in the group.
+    pub layers: u32,
+    /// Key heads of each layer.
+    pub kv_heads: u32,
+    /// Width of a head.
+    pub head_dim: u32,
+    /// How values are stored.
+    pub kind: KvKind,
+    /// How many positions are ever seen again; all when `None`.
+    pub window: Option<u32>,
+}
+
+impl CacheGroup {
+    /// Bytes of the keys (or the values) of one layer in one page: `[kv_head][position][dim]`.
+    pub fn plane_bytes(&self) -> usize {
+        self.kv_heads as usize * PAGE * self.head_dim as usize * self.kind.bytes()
+    }
+
+    /// Bytes of a page: for each layer its keys, then its values.
+    pub fn page_bytes(&self) -> usize {
+        self.layers as usize * 2 * self.plane_bytes()
+    }
+
+    /// Bytes that one position takes in all layers of the group.
+    pub fn bytes_per_token(&self) -> usize {
+        self.page_bytes() / PAGE
+    }
+}
+
+/// A layer's place in the caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheRef {
+    /// The group.
+    pub group: u32,
+    /// The layer within the group.
+    pub layer: u32,
+}
+
+impl Program {
+    /// A slot's description.
+    pub fn slot(&self, slot: Slot) -> &SlotInfo {
+        &self.slots[slot.0 as usize]
+    }
+
+    /// A weight's description.
+    pub fn weight(&self, weight: WeightId) -> &WeightInfo {
+        &self.weights[weight.0 as usize]
+    }
+
+    /// A rotation.
+    pub fn rotation(&self, rope: RopeId) -> &Rotation {
+        &self.rotations[rope.0 as usize]
+    }
+
+    /// A cache group.
+    pub fn cache(&self, cache: CacheRef) -> &CacheGroup {
+        &self.caches[cache.group as usize]
+    }
+
+    /// The operations in order, with their stage's layer.
+    pub fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.stages.iter().flat_map(|stage| &stage.ops)
+    }
+}

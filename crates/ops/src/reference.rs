@@ -1,0 +1,357 @@
+//! Every operation, scalar and obviously right: what a backend is compared with.
+//!
+//! It is a backend itself, so that whole models run on it. Speed is not its concern.
+
+use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
+use crate::list::{
+    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+};
+use crate::numerics;
+use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, WeightId};
+use crate::step::{Input, Output, Step};
+use blocks::Tensor;
+use half::f16;
+use std::sync::Arc;
+
+/// The scalar backend.
+#[derive(Debug, Default)]
+pub struct Reference;
+
+impl Backend for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn supports(&self, _: &Op, _: &Program) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    fn load(
+        &self,
+        program: Arc<Program>,
+        weights: Vec<Tensor>,
+        sizes: Sizes,
+    ) -> Result<Box<dyn Executor>, Fault> {
+        let slots = program.slots.iter().map(|_| Vec::new()).collect();
+        let pool = |(group, pages): (&crate::CacheGroup, &usize)| {
+            vec![0.0; group.page_bytes() / group.kind.bytes() * pages]
+        };
+        let caches = program.caches.iter().zip(&sizes.pages).map(pool).collect();
+        let sampled = vec![0; sizes.sampled];
+        let profile = Profile::default();
+        Ok(Box::new(Loaded { program, weights, slots, caches, sampled, profile, tickets: 0 }))
+    }
+}
+
+/// A program loaded on the scalar backend. Caches are f32 whose values are rounded as the group
+/// stores them.
+struct Loaded {
+    program: Arc<Program>,
+    weights: Vec<Tensor>,
+    slots: Vec<Vec<f32>>,
+    caches: Vec<Vec<f32>>,
+    sampled: Vec<u32>,
+    profile: Profile,
+    tickets: u64,
+}
+
+impl Executor for Loaded {
+    fn submit(&mut self, step: &Step<'_>) -> Result<Ticket, Fault> {
+        let program = self.program.clone();
+        for (info, values) in program.slots.iter().zip(&mut self.slots) {
+            let rows = match info.domain {
+                Domain::Rows => step.rows.len(),
+                Domain::Outputs => step.outputs(),
+            };
+            values.clear();
+            values.resize(rows * info.width, 0.0);
+        }
+        let mut run = Run { loaded: self, program: &program, step };
+        for op in program.ops() {
+            run.dispatch(op);
+        }
+        self.tickets += 1;
+        Ok(Ticket(self.tickets))
+    }
+
+    fn wait(&mut self, _: Ticket) -> Result<Outputs<'_>, Fault> {
+        let values = |slot: Option<Slot>| slot.map_or(&[][..], |s| &self.slots[s.0 as usize]);
+        Ok(Outputs {
+            logits: values(self.program.logits),
+            hidden: values(self.program.hidden),
+            sampled: &self.sampled,
+        })
+    }
+
+    fn copy_page(&mut self, group: usize, from: u32, to: u32) {
+        let info = &self.program.caches[group];
+        let size = info.page_bytes() / info.kind.bytes();
+        let from = from as usize * size;
+        self.caches[group].copy_within(from..from + size, to as usize * size);
+    }
+
+    fn set_profiling(&mut self, _: bool) {}
+
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn bytes(&self) -> usize {
+        4 * (self.slots.iter().chain(&self.caches).map(Vec::len).sum::<usize>())
+    }
+}
+
+struct Run<'a> {
+    loaded: &'a mut Loaded,
+    program: &'a Program,
+    step: &'a Step<'a>,
+}
+
+impl Run<'_> {
+    fn read(&self, slot: Slot) -> Vec<f32> {
+        self.loaded.slots[slot.0 as usize].clone()
+    }
+
+    fn write(&mut self, slot: Slot, values: Vec<f32>) {
+        self.loaded.slots[slot.0 as usize] = values;
+    }
+
+    fn width(&self, slot: Slot) -> usize {
+        self.program.slot(slot).width
+    }
+
+    fn vector(&self, weight: WeightId) -> Vec<f32> {
+        self.loaded.weights[weight.0 as usize].to_f32()
+    }
+
+    /// Index of a cached value: `plane` 0 holds keys, 1 values.
+    fn cell(&self, cache: CacheRef, page: u32, plane: usize, head: usize, position: usize) -> usize {
+        let group = self.program.cache(cache);
+        let plane_size = group.plane_bytes() / group.kind.bytes();
+        let planes = (page as usize * group.layers as usize + cache.layer as usize) * 2 + plane;
+        let dim = group.head_dim as usize;
+        planes * plane_size + (head * PAGE + position % PAGE) * dim
+    }
+}
+
+impl Kernels for Run<'_> {
+    fn embed(&mut self, op: &Embed) {
+        let dim = self.width(op.y);
+        let mut y = vec![0.0; self.step.rows.len() * dim];
+        for (row, y) in self.step.rows.iter().zip(y.chunks_mut(dim)) {
+            let id = match row.input {
+                Input::Token(id) => id,
+                Input::Sampled(slot) => self.loaded.sampled[slot as usize],
+                Input::Embedding(i) => {
+                    y.copy_from_slice(&self.step.embeddings[i as usize * dim..][..dim]);
+                    continue;
+                }
+            };
+            self.loaded.weights[op.table.0 as usize].decode_row(id as usize, y);
+            y.iter_mut().for_each(|v| *v *= op.scale);
+        }
+        self.write(op.y, y);
+    }
+
+    fn rms_norm(&mut self, op: &RmsNorm) {
+        let (mut values, gains) = (self.read(op.x), self.vector(op.w));
+        for run in values.chunks_mut(op.dim as usize) {
+            let squares: f64 = run.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+            let scale = 1.0 / (squares / f64::from(op.dim) + f64::from(op.eps)).sqrt();
+            for (v, gain) in run.iter_mut().zip(&gains) {
+                *v = (f64::from(*v) * scale) as f32 * gain;
+            }
+        }
+        self.write(op.y, values);
+    }
+
+    fn linear(&mut self, op: &Linear) {
+        let (x, cols) = (self.read(op.x), self.width(op.x));
+        for part in &op.parts {
+            let mut y = self.read(part.y);
+            let bias = part.bias.map(|bias| self.vector(bias));
+            let weight = &self.loaded.weights[part.weight.0 as usize];
+            for (x, y) in x.chunks(cols).zip(y.chunks_mut(weight.rows)) {
+                let products = match part.form {
+                    Form::Exact => exact(weight, x),
+                    Form::Fast => fast(weight, x),
+                };
+                for (i, product) in products.into_iter().enumerate() {
+                    let product = product + bias.as_ref().map_or(0.0, |bias| bias[i]);
+                    y[i] = if part.add { y[i] + product } else { product };
+                }
+            }
+            self.write(part.y, y);
+        }
+    }
+
+    fn rope(&mut self, op: &Rope) {
+        let rotation = self.program.rotation(op.rotation);
+        let (mut x, width, dim) = (self.read(op.x), self.width(op.x), op.head_dim as usize);
+        let half = rotation.frequencies.len();
+        let mut frequencies = vec![0.0; half];
+        for (row, values) in self.step.rows.iter().zip(x.chunks_mut(width)) {
+            rotation.frequencies(self.step.length(row), &mut frequencies);
+            for head in values.chunks_mut(dim) {
+                for (i, frequency) in frequencies.iter().enumerate() {
+                    let (sin, cos) = (row.position[0] as f32 * frequency).sin_cos();
+                    let (sin, cos) = (sin * rotation.magnitude, cos * rotation.magnitude);
+                    let (a, b) =
+                        if rotation.interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
+                    (head[a], head[b]) =
+                        (head[a] * cos - head[b] * sin, head[a] * sin + head[b] * cos);
+                }
+            }
+        }
+        self.write(op.x, x);
+    }
+
+    fn kv_write(&mut self, op: &KvWrite) {
+        let group = self.program.cache(op.cache).clone();
+        let dim = group.head_dim as usize;
+        for (plane, slot) in [op.k, op.v].into_iter().enumerate() {
+            let (x, width) = (self.read(slot), self.width(slot));
+            for (row, values) in self.step.rows.iter().zip(x.chunks(width)) {
+                let position = row.position[0] as usize;
+                let sequence = &self.step.sequences[row.sequence as usize];
+                let page = sequence.tables[op.cache.group as usize][position / PAGE];
+                for (head, values) in values.chunks(dim).enumerate() {
+                    let cell = self.cell(op.cache, page, plane, head, position);
+                    let cells = &mut self.loaded.caches[op.cache.group as usize][cell..][..dim];
+                    for (cell, value) in cells.iter_mut().zip(values) {
+                        *cell = match group.kind {
+                            KvKind::F32 => *value,
+                            KvKind::F16 => f16::from_f32(*value).to_f32(),
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    fn attend(&mut self, op: &Attend) {
+        let group = self.program.cache(op.cache);
+        let dim = group.head_dim as usize;
+        let shared = (op.heads / group.kv_heads) as usize;
+        let cache = &self.loaded.caches[op.cache.group as usize];
+        let (q, width) = (self.read(op.q), self.width(op.q));
+        let mut y = vec![0.0; q.len()];
+        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(width)) {
+            let sequence = &self.step.sequences[row.sequence as usize];
+            let table = &sequence.tables[op.cache.group as usize];
+            let visible = sequence.mask.visible(row.position[0], op.window);
+            for (head, (q, y)) in q.chunks(dim).zip(y.chunks_mut(dim)).enumerate() {
+                let at = |plane, position: usize| {
+                    let page = table[position / PAGE];
+                    &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
+                };
+                let scores: Vec<f64> = visible
+                    .clone()
+                    .map(|p| f64::from(op.scale) * dot(q, at(0, p)))
+                    .collect();
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                let mut sums = vec![0.0f64; dim];
+                for (position, weight) in visible.clone().zip(&weights) {
+                    for (sum, v) in sums.iter_mut().zip(at(1, position)) {
+                        *sum += weight / total * f64::from(*v);
+                    }
+                }
+                y.iter_mut().zip(sums).for_each(|(y, sum)| *y = sum as f32);
+            }
+        }
+        self.write(op.y, y);
+    }
+
+    fn gated_act(&mut self, op: &GatedAct) {
+        let (gate, up) = (self.read(op.gate), self.read(op.up));
+        let y = gate.iter().zip(&up).map(|(gate, up)| act(op.act, *gate) * up).collect();
+        self.write(op.y, y);
+    }
+
+    fn pick(&mut self, op: &Pick) {
+        let (x, width) = (self.read(op.x), self.width(op.x));
+        let wanted = self.step.rows.iter().zip(x.chunks(width));
+        let y = wanted.filter(|(row, _)| row.output != Output::None).flat_map(|(_, x)| x.to_vec());
+        let y = y.collect();
+        self.write(op.y, y);
+    }
+
+    fn argmax(&mut self, op: &Argmax) {
+        let (logits, width) = (self.read(op.logits), self.width(op.logits));
+        let wanted = self.step.rows.iter().filter(|row| row.output != Output::None);
+        for (row, logits) in wanted.zip(logits.chunks(width)) {
+            if let Output::Sampled(slot) = row.output {
+                self.loaded.sampled[slot as usize] = argmax(logits);
+            }
+        }
+    }
+}
+
+/// The index of the largest value, the first of equals; 0 if none is a number.
+pub fn argmax(values: &[f32]) -> u32 {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (i, value) in values.iter().enumerate() {
+        if *value > best.1 {
+            best = (i, *value);
+        }
+    }
+    best.0 as u32
+}
+
+/// An activation function, in f64.
+pub fn act(act: Act, x: f32) -> f32 {
+    let x = f64::from(x);
+    let y = match act {
+        Act::Silu => x / (1.0 + (-x).exp()),
+        Act::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
+        Act::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            0.5 * x * (1.0 + inner.tanh())
+        }
+    };
+    y as f32
+}
+
+/// The error function by its Maclaurin series, and by its complement's continued fraction beyond.
+pub fn erf(x: f64) -> f64 {
+    let z = x.abs();
+    let value = if z < 3.0 {
+        let (mut term, mut sum) = (z, z);
+        for n in 1..80 {
+            let n = f64::from(n);
+            term *= -z * z / n;
+            sum += term / (2.0 * n + 1.0);
+        }
+        sum * 2.0 / std::f64::consts::PI.sqrt()
+    } else {
+        let mut fraction = z;
+        for n in (1..60).rev() {
+            fraction = z + f64::from(n) / 2.0 / fraction;
+        }
+        1.0 - (-z * z).exp() / (fraction * std::f64::consts::PI.sqrt())
+    };
+    value.copysign(x)
+}
+
+fn exact(weight: &Tensor, x: &[f32]) -> Vec<f32> {
+    let mut row = vec![0.0; weight.cols];
+    let mut product = |r| {
+        weight.decode_row(r, &mut row);
+        dot(&row, x) as f32
+    };
+    (0..weight.rows).map(&mut product).collect()
+}
+
+fn fast(weight: &Tensor, x: &[f32]) -> Vec<f32> {
+    let n = weight.kind.int_shape().map_or(numerics::BLOCK_MAX, |shape| shape.n);
+    let (mut q, mut scales) = (vec![0; x.len()], vec![0.0; x.len().div_ceil(n)]);
+    numerics::quantize_row(x, n, &mut q, &mut scales);
+    let product = |r| numerics::fast_dot(weight.kind, weight.row(r), &q, &scales);
+    (0..weight.rows).map(product).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}

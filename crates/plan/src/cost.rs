@@ -1,0 +1,99 @@
+//! What an operation moves and computes: the two sides of the roofline.
+
+use ops::{Op, Program};
+use std::ops::{Add, AddAssign};
+
+/// The shape of a step, as far as costs go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Rows in the step.
+    pub rows: f64,
+    /// Rows that want an output.
+    pub outputs: f64,
+    /// Positions that a row sees, on average.
+    pub context: f64,
+    /// Times that a cached position is read: once per sequence for decoding, once per tile of
+    /// rows for a prompt.
+    pub reads: f64,
+}
+
+impl Load {
+    /// One token of one sequence that holds `context` positions, the new one included.
+    pub fn decode(context: f64) -> Load {
+        Load { rows: 1.0, outputs: 1.0, context, reads: 1.0 }
+    }
+
+    /// A prompt of `rows` tokens after `depth` cached ones, of which the last wants an output.
+    pub fn prompt(rows: f64, depth: f64) -> Load {
+        Load { rows, outputs: 1.0, context: depth + (rows + 1.0) / 2.0, reads: 1.0 }
+    }
+}
+
+/// Bytes that must come from memory and floating-point operations that must be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Bytes of weights and cache read, each once.
+    pub bytes: f64,
+    /// Multiplications and additions.
+    pub flops: f64,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost { bytes: self.bytes + other.bytes, flops: self.flops + other.flops }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        *self = *self + other;
+    }
+}
+
+/// The cost of one operation of `program`.
+pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
+    let weight_bytes = |w| {
+        let info = program.weight(w);
+        info.rows as f64 * info.cols as f64 * info.kind.bits_per_weight() / 8.0
+    };
+    let width = |slot| program.slot(slot).width as f64;
+    let rows = |slot| match program.slot(slot).domain {
+        ops::Domain::Rows => load.rows,
+        ops::Domain::Outputs => load.outputs,
+    };
+    match op {
+        Op::Embed(op) => {
+            let info = program.weight(op.table);
+            Cost { bytes: load.rows * weight_bytes(op.table) / info.rows as f64, flops: 0.0 }
+        }
+        Op::RmsNorm(op) => Cost { bytes: 0.0, flops: 4.0 * rows(op.x) * width(op.x) },
+        Op::Linear(op) => op.parts.iter().fold(Cost::default(), |sum, part| {
+            let info = program.weight(part.weight);
+            let flops = 2.0 * rows(part.y) * info.rows as f64 * info.cols as f64;
+            sum + Cost { bytes: weight_bytes(part.weight), flops }
+        }),
+        Op::Rope(op) => Cost { bytes: 0.0, flops: 3.0 * load.rows * width(op.x) },
+        Op::KvWrite(op) => {
+            let bytes = program.cache(op.cache).kind.bytes() as f64;
+            Cost { bytes: load.rows * bytes * (width(op.k) + width(op.v)), flops: 0.0 }
+        }
+        Op::Attend(op) => {
+            let cache = program.cache(op.cache);
+            let context = op.window.map_or(load.context, |w| load.context.min(f64::from(w)));
+            let position = 2.0 * (cache.kv_heads * cache.head_dim) as f64;
+            Cost {
+                bytes: load.reads * context * position * cache.kind.bytes() as f64,
+                flops: 4.0 * load.rows * context * width(op.q),
+            }
+        }
+        Op::GatedAct(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.y) },
+        Op::Pick(_) | Op::Argmax(_) => Cost::default(),
+    }
+}
+
+/// The cost of a whole step.
+pub fn total(program: &Program, load: Load) -> Cost {
+    program.ops().fold(Cost::default(), |sum, op| sum + cost(program, op, load))
+}

@@ -1,0 +1,148 @@
+//! Hugging Face's config.json and the shards beside it, as transformers 4 and 5 write them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use model::Meta;
+use serde_json::Value;
+
+use crate::WeightError;
+use crate::side::read_bounded;
+
+mod config;
+mod keys;
+
+/// A config.json.
+pub struct Config {
+    file: String,
+    json: serde_json::Map<String, Value>,
+}
+
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+const INDEX_BYTES_MAX: u64 = 16 << 20;
+
+impl Config {
+    /// Reads a config.json.
+    pub fn read(path: &Path) -> Result<Config, WeightError> {
+        let file = path.display().to_string();
+        let bytes = read_bounded(path, CONFIG_BYTES_MAX)?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(json)) => Ok(Config { file, json }),
+            Ok(_) => Err(WeightError::damaged(&file, "this is no JSON object")),
+            Err(e) => Err(WeightError::damaged(&file, format!("this is no JSON: {e}"))),
+        }
+    }
+
+    /// The metadata, and the keys that mean nothing to this version.
+    pub fn meta(&self) -> Result<(Meta, Vec<String>), WeightError> {
+        config::meta(self)
+    }
+
+    /// MLX's settings, if the model is quantized by it.
+    pub fn quantization(&self) -> Result<Option<&Value>, WeightError> {
+        let own = self.get("quantization");
+        let method = self.get("quantization_config").and_then(|q| q.get("quant_method"));
+        if let Some(method) = method.filter(|_| own.is_none()) {
+            let instead = "use a GGUF or MLX file of the model, or its unquantized weights";
+            return Err(self.unsupported("quantization_config.quant_method", method, instead));
+        }
+        // MLX writes its settings under both names; older programs only under the first.
+        let settings = own.or_else(|| self.get("quantization_config"));
+        match settings {
+            Some(value) if !value.is_object() => {
+                Err(self.invalid("quantization", value, "an object"))
+            }
+            settings => Ok(settings),
+        }
+    }
+
+    /// The value of a key; one that is null counts as absent.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.json.get(key).filter(|value| !value.is_null())
+    }
+
+    pub fn invalid(&self, key: &str, found: &Value, expected: &'static str) -> WeightError {
+        let (file, key, found) = (self.file.clone(), key.to_owned(), show(found));
+        WeightError::Config { file, key, found, expected }
+    }
+
+    pub fn unsupported(&self, key: &str, value: &Value, instead: &'static str) -> WeightError {
+        let (file, key, value) = (self.file.clone(), key.to_owned(), show(value));
+        WeightError::Unsupported { file, key, value, instead }
+    }
+}
+
+/// The safetensors files of a directory, in order.
+pub fn shards(dir: &Path) -> Result<Vec<PathBuf>, WeightError> {
+    let index = dir.join("model.safetensors.index.json");
+    let names: Vec<String> = if index.is_file() {
+        indexed(&index)?
+    } else {
+        let mut names = names_in(dir)?;
+        names.retain(|name| name.starts_with("model") && name.ends_with(".safetensors"));
+        names.sort();
+        names
+    };
+    if names.is_empty() {
+        let found = "a directory without model*.safetensors";
+        return Err(WeightError::NotAModel { path: dir.to_owned(), found });
+    }
+    for name in &names {
+        let file = dir.join(name);
+        if !file.is_file() {
+            return Err(WeightError::MissingFile { file, named_by: index.display().to_string() });
+        }
+    }
+    Ok(names.iter().map(|name| dir.join(name)).collect())
+}
+
+/// The files that an index names.
+fn indexed(index: &Path) -> Result<Vec<String>, WeightError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let file = index.display().to_string();
+    let bytes = read_bounded(index, INDEX_BYTES_MAX)?;
+    let Index { weight_map } = serde_json::from_slice(&bytes)
+        .map_err(|e| WeightError::damaged(&file, format!("this is no index of shards: {e}")))?;
+    let names: BTreeSet<String> = weight_map.into_values().collect();
+    match names.iter().find(|name| !is_plain(name)) {
+        Some(name) => Err(WeightError::damaged(&file, format!("`{name}` is no plain file name"))),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// Whether a name stays in its directory and is a shard's.
+fn is_plain(name: &str) -> bool {
+    name.ends_with(".safetensors") && !name.contains(['/', '\\', '\0', ':']) && !name.contains("..")
+}
+
+/// The one GGUF model of a directory, if there is one and no other.
+pub fn only_gguf(dir: &Path) -> Result<Option<PathBuf>, WeightError> {
+    let mut names = names_in(dir)?;
+    let later_part =
+        |name: &str| name.rsplit_once("-of-").is_some_and(|(head, _)| !head.ends_with("-00001"));
+    // A projector belongs to a model that sees; it is none itself.
+    let is_model = |name: &str| name.ends_with(".gguf") && !name.starts_with("mmproj");
+    names.retain(|name| is_model(name) && !later_part(name));
+    Ok(match names.as_slice() {
+        [name] => Some(dir.join(name)),
+        _ => None,
+    })
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>, WeightError> {
+    let io = |source| WeightError::Io { path: dir.to_owned(), source };
+    let entries = dir.read_dir().map_err(io)?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+/// A short form of a value for an error message.
+fn show(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,8 @@
+//! Files become the tensors that were written into them, and damaged files become errors.
+
+mod damage;
+mod gguf;
+mod hugging_face;
+mod mlx;
+mod reference;
+mod writer;
