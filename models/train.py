@@ -29,11 +29,13 @@ def main():
     tokenizer = make_tokenizer(args.out / "tokenizer.json", shape.vocab, args.seed)
     (args.out / "shape.json").write_text(json.dumps(shape.as_dict(), indent=1))
     guide = Guide(shape, args.dropout)
+    if args.resume:
+        guide.load_state_dict(torch.load(args.out / "guide.pt", weights_only=True))
     print(f"{sum(p.numel() for p in guide.parameters()):,} parameters", flush=True)
     batches = Batches(tokenizer, args.seed + 1, args.tokens)
     fresh_wordings = Batches(tokenizer, args.seed + 2, args.tokens)
     check = [fresh_wordings.next() for _ in range(6)]
-    optimizer = make_optimizer(guide, args)
+    optimizers = make_optimizers(guide, args)
     if args.compile:
         torch._dynamo.config.recompile_limit = 2 * len(Batches.lengths)
         for layer in guide.blk:
@@ -42,15 +44,16 @@ def main():
     for step in range(1, args.steps + 1):
         minutes = (time.time() - began) / 60
         done = min(1.0, max(step / args.steps, minutes / args.minutes))
-        for group in optimizer.param_groups:
-            group["lr"] = args.rate * schedule(done)
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = args.rate * schedule(done)
         guide.train()
         ids, mask = batches.next()
         loss = loss_of(guide, ids, mask, args.question_weight)
-        optimizer.zero_grad(set_to_none=True)
+        guide.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(guide.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         seen += ids.numel()
         shown += loss.item()
         if step % args.every == 0 or done == 1.0:
@@ -66,10 +69,11 @@ def main():
 def arguments():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--out", type=Path, default=HERE / "build")
-    p.add_argument("--steps", type=int, default=12000)
+    p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=240, help="end earlier, with the whole schedule")
+    p.add_argument("--resume", action="store_true", help="start from the weights in --out")
     p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="needs g++")
-    p.add_argument("--tokens", type=int, default=6144, help="tokens per step, padding included")
+    p.add_argument("--tokens", type=int, default=4096, help="tokens per step, padding included")
     p.add_argument("--vocab", type=int, default=2304)
     p.add_argument("--layers", type=int, default=8)
     p.add_argument("--rate", type=float, default=2e-3)
@@ -143,11 +147,14 @@ def evaluate(guide, batches):
     return sum(loss_of(guide, ids, mask, 0.0).item() for ids, mask in batches) / len(batches)
 
 
-def make_optimizer(guide, args):
-    matrices = [p for p in guide.parameters() if p.dim() == 2]
-    vectors = [p for p in guide.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": args.decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98), fused=True)
+def make_optimizers(guide, args):
+    """Muon for the layers' matrices (it learns from fewer texts), AdamW for the embedding and norms."""
+    layers = [p for p in guide.blk.parameters() if p.dim() == 2]
+    others = [p for name, p in guide.named_parameters() if p.dim() < 2 or name.startswith("token_embd")]
+    muon = torch.optim.Muon(layers, lr=args.rate, weight_decay=args.decay,
+                            adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, lr=args.rate, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
+    return [muon, adam]
 
 
 def schedule(done):

@@ -1,2 +1,20 @@
-//! The project's chores.
-fn main() {}
+//! The project's chores. `cargo xtask tidy` holds the tree to its own rules.
+#![forbid(unsafe_code)]
+
+mod edges;
+mod rust;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["tidy"] => tidy::run(&tree::Tree::read()?),
+        _ => {
+            eprintln!("usage: cargo xtask tidy");
+            Ok(ExitCode::from(2))
+        }
+    }
+}

@@ -135,7 +135,11 @@ fn request(engine: &Engine, vocab: &Vocab, job: &Job) -> Request {
         stop_ids.extend(vocab.eos());
     }
     let max_tokens = job.max_tokens.unwrap_or(room).min(room);
-    Request { stop_ids, sampling: job.sampling.clone(), ..Request::new(job.ids.clone(), max_tokens) }
+    Request {
+        stop_ids,
+        sampling: job.sampling.clone(),
+        ..Request::new(job.ids.clone(), max_tokens)
+    }
 }
 
 /// An answer under way.

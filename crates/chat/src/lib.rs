@@ -16,6 +16,3 @@ pub use error::ChatError;
 pub use generate::{Finish, Finished, Hooks, Job, Timings, generate};
 pub use prompt::prompt_ids;
 pub use stream::{Stops, Stream};
-
-#[cfg(test)]
-mod tests;

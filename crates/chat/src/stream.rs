@@ -39,7 +39,8 @@ impl Stops {
 
     /// Where the first string to be complete begins; of several the longest.
     fn find(&self, text: &str) -> Option<usize> {
-        let found = self.0.iter().filter_map(|s| text.find(s.as_str()).map(|at| (at + s.len(), at)));
+        let found =
+            self.0.iter().filter_map(|s| text.find(s.as_str()).map(|at| (at + s.len(), at)));
         found.min().map(|(_, at)| at)
     }
 

@@ -5,6 +5,7 @@
 
 mod affine4;
 mod generic;
+mod pairs;
 mod q4_0;
 mod q4_k;
 mod q5_k;
@@ -19,24 +20,47 @@ use blocks::{Kind, Row};
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, kind: Kind, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
     match kind {
-        Kind::Q4_0 => q4_0::dot4(s, rows, x),
-        Kind::Q8_0 => q8_0::dot4(s, rows, x),
+        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows), x),
+        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows), x),
         Kind::Q4_K => q4_k::dot4(s, rows, x),
         Kind::Q5_K => q5_k::dot4(s, rows, x),
         Kind::Q6_K => q6_k::dot4(s, rows, x),
-        Kind::Affine(affine) if affine.bits == 4 => affine4::dot4(s, affine, rows, x),
+        Kind::Affine(affine) if affine.bits == 4 => {
+            pairs::dot4(s, &affine4::Affine4::new(affine, rows), x)
+        }
         _ => generic::dot4(s, kind, rows, x),
     }
+}
+
+/// The blocks of four rows.
+#[inline(always)]
+fn blocks<const BYTES: usize>(rows: [Row<'_>; 4]) -> [&[[u8; BYTES]]; 4] {
+    let [a, b, c, d] = rows;
+    [
+        a.data.as_chunks().0,
+        b.data.as_chunks().0,
+        c.data.as_chunks().0,
+        d.data.as_chunks().0,
+    ]
+}
+
+/// The halves at byte `at` of block `b` of four rows, widened.
+#[inline(always)]
+fn halves<S: Simd, const BYTES: usize>(
+    s: S,
+    rows: &[&[[u8; BYTES]]; 4],
+    b: usize,
+    at: usize,
+) -> S::Q {
+    let mut bits = [0; 4];
+    for (bits, row) in bits.iter_mut().zip(rows) {
+        *bits = half(&row[b][at..]);
+    }
+    s.q_f16(bits)
 }
 
 /// A little-endian half at the start of `bytes`, as bits.
 #[inline(always)]
 fn half(bytes: &[u8]) -> u16 {
     u16::from_le_bytes([bytes[0], bytes[1]])
-}
-
-/// Sums of sixteen, of two neighbouring ones: the sum of block `b` of 32.
-#[inline(always)]
-fn sum32(sums: &[i16], b: usize) -> i32 {
-    i32::from(sums[2 * b]) + i32::from(sums[2 * b + 1])
 }

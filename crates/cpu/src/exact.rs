@@ -90,8 +90,12 @@ fn tile<S: Simd, P: Plain, const T: usize>(s: S, w: [&[u8]; 4], x: [&[f32]; T]) 
     let mut acc = [[s.splat(0.0); 4]; T];
     let cols = x[0].len();
     for k in 0..cols / 16 {
-        let lane = |row: &[u8]| P::load(s, &row[16 * k * P::BYTES..][..16 * P::BYTES]);
-        let w = [lane(w[0]), lane(w[1]), lane(w[2]), lane(w[3])];
+        let w = [
+            lane::<S, P>(s, w[0], k),
+            lane::<S, P>(s, w[1], k),
+            lane::<S, P>(s, w[2], k),
+            lane::<S, P>(s, w[3], k),
+        ];
         for t in 0..T {
             let x = s.load(x[t][16 * k..][..16].try_into().expect("sixteen values"));
             for r in 0..4 {
@@ -108,5 +112,15 @@ fn tile<S: Simd, P: Plain, const T: usize>(s: S, w: [&[u8]; 4], x: [&[f32]; T]) 
             }
         }
     }
-    acc.map(|four| s.sum4(four))
+    let mut products = [[0.0; 4]; T];
+    for (four, acc) in products.iter_mut().zip(acc) {
+        *four = s.sum4(acc);
+    }
+    products
+}
+
+/// Sixteen whole numbers of a row.
+#[inline(always)]
+fn lane<S: Simd, P: Plain>(s: S, row: &[u8], k: usize) -> S::F {
+    P::load(s, &row[16 * k * P::BYTES..][..16 * P::BYTES])
 }

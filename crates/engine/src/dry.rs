@@ -24,7 +24,8 @@ impl Breakers {
     fn unbroken(&self, ids: &[u32]) -> usize {
         let ends = |end: &usize| {
             let candidates = self.0.get(&ids[*end]);
-            candidates.is_some_and(|list| list.iter().any(|breaker| ids[..=*end].ends_with(breaker)))
+            candidates
+                .is_some_and(|list| list.iter().any(|breaker| ids[..=*end].ends_with(breaker)))
         };
         let last = (0..ids.len()).rev().find(ends);
         last.map_or(ids.len(), |end| ids.len() - 1 - end)

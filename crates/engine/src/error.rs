@@ -23,7 +23,9 @@ pub enum Rejected {
         context: usize,
     },
     /// An id that the model does not have.
-    #[error("{field} holds the id {id}, but the vocabulary ends at {vocab}; is it another model's?")]
+    #[error(
+        "{field} holds the id {id}, but the vocabulary ends at {vocab}; is it another model's?"
+    )]
     NoSuchId {
         /// Where.
         field: &'static str,

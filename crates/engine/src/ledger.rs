@@ -130,7 +130,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        // Every change to the book is a single push or retain, so a panic elsewhere leaves it whole.
+        // Every change to the book is a single push or retain, which no panic leaves half done.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

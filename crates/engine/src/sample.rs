@@ -100,7 +100,8 @@ impl Sampler {
         typical(candidates, sampling.typical_p);
         top_p(candidates, sampling.top_p);
         min_p(candidates, sampling.min_p);
-        if sampling.xtc.probability > 0.0 && draw(Draw::Exclude) < f64::from(sampling.xtc.probability)
+        if sampling.xtc.probability > 0.0
+            && draw(Draw::Exclude) < f64::from(sampling.xtc.probability)
         {
             exclude_top(candidates, sampling.xtc);
         }
@@ -130,7 +131,8 @@ fn log_probability(logits: &[f32], id: u32) -> f32 {
 
 /// The likelier first; of equals the smaller id.
 fn likelier(a: &Candidate, b: &Candidate) -> Ordering {
-    b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
+    // Not `total_cmp`: zero and negative zero are equals, and nothing here is NaN.
+    b.logit.partial_cmp(&a.logit).unwrap_or(Ordering::Equal).then(a.id.cmp(&b.id))
 }
 
 /// Brings the `n` likeliest to the front, in order.

@@ -37,7 +37,6 @@ pub(crate) struct Scheduler {
 }
 
 /// The rows of a step and whose they are.
-#[derive(Default)]
 pub(crate) struct Batch {
     pub rows: Vec<Row>,
     pub parts: Vec<Part>,
@@ -69,7 +68,10 @@ impl Scheduler {
         Scheduler {
             vocab,
             running: Vec::with_capacity(options.sequences),
-            batch: Batch::default(),
+            batch: Batch {
+                rows: Vec::with_capacity(options.rows),
+                parts: Vec::with_capacity(options.sequences),
+            },
             copies: Vec::new(),
             waiting: VecDeque::with_capacity(options.queue),
             pools: sizes.pages.iter().map(|&pages| Pool::new(pages)).collect(),
@@ -242,8 +244,7 @@ impl Scheduler {
     ) -> Option<(Tables, usize)> {
         let pages = positions.div_ceil(PAGE);
         // The last id is computed in any case: the next one follows from its output.
-        let Some((mut kept, common)) =
-            self.prefixes.take_best(&prompt[..prompt.len() - 1], terms)
+        let Some((mut kept, common)) = self.prefixes.take_best(&prompt[..prompt.len() - 1], terms)
         else {
             return self.make_room(pages).then(|| (self.fresh(pages), 0));
         };
@@ -334,6 +335,8 @@ impl Scheduler {
             };
             let sequence = &mut self.running[at];
             sequence.computed = part.to;
+            // A later step that was given up has set it back too far.
+            sequence.submitted = sequence.submitted.max(part.to);
             let id = sequence.id;
             if part.from < sequence.prompt {
                 let (done, total) = (part.to, sequence.prompt);

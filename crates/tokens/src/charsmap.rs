@@ -1,4 +1,4 @@
-//! SentencePiece's precompiled character map: a table of replacements for text, longest match first.
+//! SentencePiece's precompiled character map: replacements for text, the longest match first.
 //!
 //! The bytes are a length, a double-array trie (darts-clone's packing of base, label and leaf into
 //! 32 bits) and NUL-terminated replacements that the trie's values point into.
@@ -15,9 +15,10 @@ pub(crate) struct Charsmap {
 impl Charsmap {
     pub(crate) fn new(bytes: &[u8]) -> Result<Charsmap, TokenError> {
         let bad = |reason: &str| TokenError::invalid("precompiled_charsmap", reason);
-        let (len, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| bad("shorter than 4 bytes"))?;
+        let (len, rest) =
+            bytes.split_first_chunk::<4>().ok_or_else(|| bad("shorter than 4 bytes"))?;
         let len = u32::from_le_bytes(*len) as usize;
-        if len > rest.len() || len % 4 != 0 {
+        if len > rest.len() || !len.is_multiple_of(4) {
             return Err(bad("its trie is longer than the map"));
         }
         let (trie, replacements) = rest.split_at(len);

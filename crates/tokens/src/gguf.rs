@@ -55,7 +55,8 @@ struct Parts {
 }
 
 pub(crate) fn read(meta: &dyn GgufMeta) -> Result<Vocab, TokenError> {
-    let kind = meta.str("tokenizer.ggml.model").ok_or(TokenError::Missing("tokenizer.ggml.model"))?;
+    let kind =
+        meta.str("tokenizer.ggml.model").ok_or(TokenError::Missing("tokenizer.ggml.model"))?;
     let list = token_list(meta)?;
     match kind {
         "gpt2" | "gemma4" => byte_pair(meta, list, kind == "gemma4"),
@@ -130,9 +131,8 @@ fn byte_pair_with(
     let model = Model::Bpe(Bpe { rule, fallback, whole_words: pre.whole_words });
     let defaults =
         Defaults { adds_bos: pre.adds_bos, adds_sep: pre.adds_sep, ..Defaults::default() };
-    // Gemma 4 was published with files that deny the BOS it cannot do without.
-    let defaults = Defaults { adds_bos: pre.adds_bos, ..defaults };
     let parts = Parts { tokens, defaults, normalizers, splits, strips_first_space: false };
+    // Gemma 4 was published with files that deny the BOS it cannot do without.
     let forced = pre.spaces && pre.adds_bos;
     finish(meta, parts, |_| Ok(model), forced)
 }
@@ -149,7 +149,12 @@ fn sentencepiece(meta: &dyn GgufMeta, list: Vec<Token>) -> Result<Vocab, TokenEr
     let (bos, eos, unknown) = (Some(1), Some(2), Some(0));
     let defaults = Defaults { bos, eos, unknown, adds_bos: true, ..Defaults::default() };
     let parts = Parts { tokens, defaults, normalizers, splits, strips_first_space: prefix };
-    finish(meta, parts, |parts| Ok(Model::Bpe(scored(&parts.tokens, parts.defaults.unknown))), false)
+    finish(
+        meta,
+        parts,
+        |parts| Ok(Model::Bpe(scored(&parts.tokens, parts.defaults.unknown))),
+        false,
+    )
 }
 
 fn unigram(meta: &dyn GgufMeta, list: Vec<Token>) -> Result<Vocab, TokenError> {
@@ -184,9 +189,8 @@ fn bert(meta: &dyn GgufMeta, list: Vec<Token>) -> Result<Vocab, TokenError> {
     let defaults =
         Defaults { bos, unknown, sep, adds_bos: true, adds_sep: true, ..Defaults::default() };
     let parts = Parts { tokens, defaults, normalizers, splits, strips_first_space: true };
-    let model = |parts: &Parts| {
-        Ok(Model::WordPiece(WordPiece::new(&parts.tokens, parts.defaults.unknown)))
-    };
+    let model =
+        |parts: &Parts| Ok(Model::WordPiece(WordPiece::new(&parts.tokens, parts.defaults.unknown)));
     finish(meta, parts, model, false)
 }
 
@@ -202,7 +206,8 @@ fn finish(
         let given = meta.u64(&format!("tokenizer.ggml.{name}")).filter(|&id| id < len);
         given.map(|id| id as u32).or(default.filter(|&id| u64::from(id) < len))
     };
-    let flag = |name: &str, default| meta.bool(&format!("tokenizer.ggml.{name}")).unwrap_or(default);
+    let flag =
+        |name: &str, default| meta.bool(&format!("tokenizer.ggml.{name}")).unwrap_or(default);
     let d = parts.defaults;
     let bos = id("bos_token_id", d.bos);
     let eos = id("eos_token_id", d.eos);
@@ -240,7 +245,8 @@ fn strip_around(meta: &dyn GgufMeta, tokens: &mut Tokens) {
     let pre = meta.str("tokenizer.ggml.pre").unwrap_or_default();
     if name.contains("phi-3") || name.contains("phi3") {
         let keep: [&[u8]; 3] = [b"<unk>", b"<s>", b"<|endoftext|>"];
-        let special = |t: &Token| matches!(t.kind, Kind::Control | Kind::UserDefined | Kind::Unknown);
+        let special =
+            |t: &Token| matches!(t.kind, Kind::Control | Kind::UserDefined | Kind::Unknown);
         let taken = tokens.iter().filter(|(_, t)| special(t) && !keep.contains(&&t.text[..]));
         for id in taken.map(|(id, _)| id).collect::<Vec<_>>() {
             tokens.flags_mut(id).into_iter().for_each(|flags| flags.rstrip = true);

@@ -207,7 +207,9 @@ pub(crate) fn configure(mut vocab: Vocab, json: &str) -> Result<Vocab, TokenErro
     let config: Value = serde_json::from_str(json)?;
     if let Some(Value::Object(added)) = config.get("added_tokens_decoder") {
         for (id, token) in added {
-            let (Ok(id), Ok(token)) = (id.parse(), AddedToken::deserialize(token)) else { continue };
+            let (Ok(id), Ok(token)) = (id.parse(), AddedToken::deserialize(token)) else {
+                continue;
+            };
             // The list may be of a sibling model: only tokens that agree are taken over.
             if vocab.token_text(id) != Some(&token.content) {
                 continue;

@@ -1,7 +1,7 @@
 //! Text to ids and back, and the templates that write a chat as text.
 //!
 //! A [`Vocab`] is read from GGUF metadata, `tokenizer.json` or `tokenizer.model` into the same
-//! parts: special tokens, normalizers, splits, one model. This crate knows no file, model or device.
+//! parts: special tokens, normalizers, splits, one model. This crate knows no file and no device.
 #![forbid(unsafe_code)]
 
 mod added;

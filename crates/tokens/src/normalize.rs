@@ -11,11 +11,23 @@ use crate::charsmap::Charsmap;
 pub(crate) enum Normalizer {
     Prepend(String),
     /// Prepends only where the text does not begin with it already.
-    PrependOnce { with: String, only_at_start: bool },
+    PrependOnce {
+        with: String,
+        only_at_start: bool,
+    },
     Append(String),
-    Replace { from: String, to: String },
-    ReplaceRegex { from: Box<Regex>, to: String },
-    Strip { left: bool, right: bool },
+    Replace {
+        from: String,
+        to: String,
+    },
+    ReplaceRegex {
+        from: Box<Regex>,
+        to: String,
+    },
+    Strip {
+        left: bool,
+        right: bool,
+    },
     Nfc,
     Nfd,
     Nfkc,
@@ -25,6 +37,8 @@ pub(crate) enum Normalizer {
     Charsmap(Box<Charsmap>),
     /// No spaces at the ends, single ones between words.
     CollapseSpaces,
+    /// The same for whitespace of every kind.
+    CollapseWhitespace,
     /// Control characters go, all whitespace becomes a space.
     Clean,
     /// Spaces around Chinese characters.
@@ -59,6 +73,7 @@ impl Normalizer {
             Normalizer::CollapseSpaces => {
                 text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
             }
+            Normalizer::CollapseWhitespace => text.split_whitespace().collect::<Vec<_>>().join(" "),
             Normalizer::Clean => text.chars().filter_map(clean).collect(),
             Normalizer::SpaceChinese => {
                 let spaced = |c| if is_chinese(c) { format!(" {c} ") } else { String::from(c) };

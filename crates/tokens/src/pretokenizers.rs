@@ -86,9 +86,8 @@ const BAILING: &[&str] = &[
 const SEED_CODER: &[&str] = &[
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+",
 ];
-const UFAKZEKA: &[&str] = &[
-    r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-];
+const UFAKZEKA: &[&str] =
+    &[r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"];
 const AFMOE: &[&str] = &[
     r"\p{AFMoE_digits}",
     "[一-鿿㐀-䶿豈-\u{FAFF}\u{3040}-ゟ゠-ヿ･-ﾟ⼀-\u{2FDF}\u{0E00}-\u{0E7F}\u{0E80}-\u{0EFF}ក-\u{17FF}က-႟ꩠ-ꩿꧠ-\u{A9FF}가-\u{D7AF}ᄀ-ᇿ]+",
@@ -106,7 +105,7 @@ const MINICPM5: &[&str] = &[
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 ];
 
-/// What `tokenizer.ggml.pre` says; an empty name is an old file, which llama.cpp reads as `default`.
+/// What `tokenizer.ggml.pre` says; an old file without it is read as `default`.
 pub(crate) fn lookup(name: &str) -> Result<Pre, TokenError> {
     let patterns = match name {
         "" | "default" => DEFAULT,
@@ -147,12 +146,14 @@ pub(crate) fn lookup(name: &str) -> Result<Pre, TokenError> {
         "whitespace" => &[r"\S+"],
         _ => return Err(TokenError::UnknownPre(name.to_owned())),
     };
-    let llama3 = patterns == LLAMA3 && !matches!(name, "dbrx" | "smaug-bpe" | "glm4" | "chatglm-bpe");
+    let llama3 =
+        patterns == LLAMA3 && !matches!(name, "dbrx" | "smaug-bpe" | "glm4" | "chatglm-bpe");
     let whole = ["tekken", "minicpm5", "youtu", "granite-embed-multi-97m"];
     Ok(Pre {
         patterns,
         whole_words: llama3 || whole.contains(&name),
-        adds_bos: llama3 || matches!(name, "tekken" | "chameleon" | "gemma4" | "granite-embed-multi-311m"),
+        adds_bos: llama3
+            || matches!(name, "tekken" | "chameleon" | "gemma4" | "granite-embed-multi-311m"),
         spaces: patterns == LINES,
         adds_sep: matches!(name, "jina-v1-en" | "jina-v2-code" | "roberta-bpe"),
     })

@@ -192,6 +192,8 @@ impl<'a> Iterator for Fields<'a> {
         if field.is_none() {
             self.0 = &[];
         }
-        Some(field.ok_or_else(|| TokenError::invalid("tokenizer.model", "it is cut off or damaged")))
+        Some(
+            field.ok_or_else(|| TokenError::invalid("tokenizer.model", "it is cut off or damaged")),
+        )
     }
 }

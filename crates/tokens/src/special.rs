@@ -64,7 +64,8 @@ pub(crate) fn ends(tokens: &mut Tokens, named: &[Option<u32>]) -> Vec<u32> {
     }
     let eos = named.first().copied().flatten();
     let has = |text: &str| tokens.id(text.as_bytes()).is_some();
-    // In gpt-oss and Solar Open `<|end|>` ends a message and not the turn; in Gemma 4 `</s>` is text.
+    // In gpt-oss and Solar Open `<|end|>` ends a message and not the turn; in Gemma 4 `</s>` is
+    // text.
     let calls = has("<|call|>") || has("<|calls|>");
     let mut not_ends = Vec::new();
     if calls && (has("<|return|>") || has("<|flush|>")) {

@@ -1,6 +1,7 @@
 //! Cutting text into the words that a model encodes one by one.
 
 use regex_automata::meta::Regex;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::error::TokenError;
 use crate::tokens::SPACE;
@@ -30,8 +31,9 @@ enum Pattern {
     Linear { regex: Regex, whitespace: Option<Lone> },
     /// One that needs look-around.
     Backtracking(Box<fancy_regex::Regex>),
-    /// Digits in groups of three counted from the right.
-    DigitsFromRight,
+    /// Runs of digits in groups of three counted from the right; with `boundary`, only runs that
+    /// end where a word ends.
+    DigitsFromRight { runs: Regex, boundary: bool },
     /// The border between anything and U+2581 after it.
     BeforeSpace,
 }
@@ -49,9 +51,14 @@ enum Lone {
 const TRAILING_SPACE: &str = r"|\s+(?!\S)";
 
 /// Ways to write "groups of three from the right", which a regular expression can only do by
-/// looking ahead over all digits for each group.
-const FROM_RIGHT: [&str; 3] =
-    [r"\p{AFMoE_digits}", r"(?=(\d{3})+(?!\d))", r"\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$))"];
+/// looking ahead over all digits for each group; with what a digit is, and whether the run must end
+/// where a word ends.
+const FROM_RIGHT: [(&str, &str, bool); 4] = [
+    (r"\p{AFMoE_digits}", r"\p{N}+", false),
+    (r"(?=(\d{3})+(?!\d))", r"\d+", false),
+    (r"\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$))", r"\p{N}+", false),
+    (r"\d{1,3}(?=(?:\d{3})*\b)", r"\d+", true),
+];
 
 impl Split {
     /// Cuts at each match, which becomes a word of its own.
@@ -60,7 +67,11 @@ impl Split {
     }
 
     /// With `invert`, what lies between the matches is treated as the match.
-    pub(crate) fn new(pattern: &str, behavior: Behavior, invert: bool) -> Result<Split, TokenError> {
+    pub(crate) fn new(
+        pattern: &str,
+        behavior: Behavior,
+        invert: bool,
+    ) -> Result<Split, TokenError> {
         Ok(Split { pattern: Pattern::new(pattern)?, behavior, invert })
     }
 
@@ -128,8 +139,9 @@ impl Pieces<'_, '_> {
 
 impl Pattern {
     fn new(source: &str) -> Result<Pattern, TokenError> {
-        if FROM_RIGHT.contains(&source) {
-            return Ok(Pattern::DigitsFromRight);
+        if let Some(&(_, runs, boundary)) = FROM_RIGHT.iter().find(|(known, ..)| *known == source) {
+            let runs = Regex::new(runs).map_err(|e| TokenError::invalid("pattern", e))?;
+            return Ok(Pattern::DigitsFromRight { runs, boundary });
         }
         // Where the next class excludes what is repeated, possessive and greedy are the same.
         let source = source
@@ -172,16 +184,17 @@ impl Pattern {
                 let matches = regex.find_iter(text).map_while(Result::ok);
                 matches.for_each(|m| found(m.start(), m.end()));
             }
-            Pattern::DigitsFromRight => digits_from_right(text, found),
+            Pattern::DigitsFromRight { runs, boundary } => {
+                digits_from_right(runs, *boundary, text, found);
+            }
             Pattern::BeforeSpace => before_space(text, found),
         }
     }
 }
 
 fn each_with_space(regex: &Regex, lone: Lone, text: &str, found: &mut dyn FnMut(usize, usize)) {
-    let mut cache = regex.create_cache();
     let mut input = regex_automata::Input::new(text);
-    while let Some(m) = regex.search_with(&mut cache, &input) {
+    while let Some(m) = regex.search(&input) {
         let mut end = m.end();
         let run = &text[m.range()];
         if m.pattern().as_usize() == 1 && end < text.len() {
@@ -206,26 +219,28 @@ fn each_with_space(regex: &Regex, lone: Lone, text: &str, found: &mut dyn FnMut(
     }
 }
 
-fn digits_from_right(text: &str, found: &mut dyn FnMut(usize, usize)) {
-    let mut group = Vec::new();
-    let mut flush = |group: &mut Vec<(usize, usize)>| {
-        let lead = group.len() % 3;
-        let (head, tail) = group.split_at(lead);
-        for part in std::iter::once(head).chain(tail.chunks(3)) {
-            if let (Some(first), Some(last)) = (part.first(), part.last()) {
-                found(first.0, last.1);
+fn digits_from_right(
+    runs: &Regex,
+    boundary: bool,
+    text: &str,
+    found: &mut dyn FnMut(usize, usize),
+) {
+    let in_word = |c: char| c == '_' || c.is_alphanumeric() || is_combining_mark(c);
+    for run in runs.find_iter(text) {
+        if boundary && text[run.end()..].starts_with(in_word) {
+            continue;
+        }
+        let mut left = text[run.range()].chars().count();
+        let mut start = run.start();
+        for (at, c) in text[run.range()].char_indices() {
+            left -= 1;
+            let end = run.start() + at + c.len_utf8();
+            if left.is_multiple_of(3) {
+                found(start, end);
+                start = end;
             }
         }
-        group.clear();
-    };
-    for (at, c) in text.char_indices() {
-        if c.is_numeric() {
-            group.push((at, at + c.len_utf8()));
-        } else {
-            flush(&mut group);
-        }
     }
-    flush(&mut group);
 }
 
 fn before_space(text: &str, found: &mut dyn FnMut(usize, usize)) {

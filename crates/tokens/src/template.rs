@@ -62,6 +62,7 @@ impl Template {
             if value.kind() == ValueKind::Invalid {
                 value.try_iter()?;
             }
+            python::check_depth(value)?;
             out.write_str(&python::str(value)).map_err(Error::from)
         });
         env.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
@@ -73,8 +74,8 @@ impl Template {
     }
 
     /// Renders a chat. The inputs are those of Hugging Face's `apply_chat_template`: `messages`,
-    /// `tools`, `documents`, `add_generation_prompt`, `bos_token`, `eos_token` and whatever else the
-    /// template reads.
+    /// `tools`, `documents`, `add_generation_prompt`, `bos_token`, `eos_token` and whatever else
+    /// the template reads.
     ///
     /// # Errors
     /// The template raises, fails, or takes too many steps; or the inputs are no object.
@@ -132,10 +133,11 @@ fn raised(error: &Error) -> Option<String> {
 }
 
 fn describe(error: &Error) -> String {
-    match error.line() {
-        Some(line) => format!("line {line}: {error}"),
-        None => error.to_string(),
-    }
+    let what = match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    error.line().map_or_else(|| what.clone(), |line| format!("line {line}: {what}"))
 }
 
 fn syntax_error(error: Error) -> TemplateError {

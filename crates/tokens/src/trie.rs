@@ -26,7 +26,10 @@ impl Trie {
     }
 
     /// (length, value) of every key that `text` begins with, shortest first.
-    pub(crate) fn prefixes<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
+    pub(crate) fn prefixes<'a>(
+        &'a self,
+        text: &'a [u8],
+    ) -> impl Iterator<Item = (usize, u32)> + 'a {
         let mut node = Some(0);
         text.iter()
             .enumerate()

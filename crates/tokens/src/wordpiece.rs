@@ -23,7 +23,8 @@ impl WordPiece {
         for (id, token) in tokens.iter().filter(|(_, token)| token.kind == Kind::Normal) {
             let mark: &[u8] = if marked_start { SPACE.as_bytes() } else { b"##" };
             let marked = token.text.strip_prefix(mark);
-            let part = if marked.is_some() == marked_start { &mut this.begin } else { &mut this.go_on };
+            let part =
+                if marked.is_some() == marked_start { &mut this.begin } else { &mut this.go_on };
             part.insert(marked.unwrap_or(&token.text).into(), id);
         }
         this
@@ -39,7 +40,8 @@ impl WordPiece {
             let part = if out.len() == first { &self.begin } else { &self.go_on };
             let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8());
             let ends: Vec<usize> = if long { vec![] } else { ends.collect() };
-            let found = ends.iter().rev().find_map(|&end| Some((end, *part.get(rest[..end].as_bytes())?)));
+            let found =
+                ends.iter().rev().find_map(|&end| Some((end, *part.get(&rest.as_bytes()[..end])?)));
             let Some((end, id)) = found else {
                 out.truncate(first);
                 return out.extend(self.unknown);

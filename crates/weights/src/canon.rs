@@ -38,14 +38,11 @@ pub fn bind(
 /// The flags that show in which tensors a model has; those that its configuration gives are kept.
 pub fn flags(meta: &mut Meta, directory: &Directory, style: Style) {
     let in_first_layer = |parts: &[Part]| {
-        let suffixes: Vec<String> = parts
-            .iter()
-            .flat_map(|&part| {
-                let fused = names::fused(style, part, Some(0)).map(|(name, _)| name);
-                fused.into_iter().chain([names::name(style, part, Some(0))])
-            })
-            .collect();
-        suffixes.into_iter().find(|name| directory.find(name).is_some())
+        let names = parts.iter().flat_map(|&part| {
+            let fused = names::fused(style, part, Some(0)).map(|(name, _)| name);
+            fused.into_iter().chain([names::name(style, part, Some(0))])
+        });
+        names.into_iter().find(|name| directory.find(name).is_some())
     };
     for (flag, parts) in [
         ("qkv_bias", &[Part::QBias, Part::KBias, Part::VBias][..]),

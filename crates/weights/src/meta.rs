@@ -44,6 +44,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
         return Err(WeightError::foreign(&file, what));
     };
     meta.set("family", "general.architecture", Value::Text(family.to_owned()));
+    if model::family(family).is_err() {
+        // What the keys of another family mean is not known; that it is another says enough.
+        return Ok(meta);
+    }
     for (ours, theirs) in KEYS {
         let key = format!("{family}.{theirs}");
         meta.spell(ours, &key);
@@ -138,22 +142,7 @@ fn scaling(meta: &mut Meta, directory: &Directory) -> Result<(), WeightError> {
         let attention = given * (1.0 + 0.1 * factor.ln());
         meta.set("rope_scaling.attention", &spelled, Value::Float(attention));
     }
-    for (key, tensor) in [
-        ("rope_divisors", names::ROPE_DIVISORS),
-        ("rope_scaling.long", names::ROPE_LONG),
-        ("rope_scaling.short", names::ROPE_SHORT),
-    ] {
-        if let Some(index) = directory.find(tensor) {
-            let list = directory.load_whole(index)?;
-            if list.rows != 1 || list.cols > DIVISORS_MAX {
-                let info = &directory.tensors()[index];
-                return Err(directory.misshapen(info, "one divisor for each pair".to_owned()));
-            }
-            let list = list.to_f32();
-            let list = list.into_iter().map(|f| Value::Float(f64::from(f))).collect();
-            meta.set(key, tensor, Value::List(list));
-        }
-    }
+    tables(meta, directory)?;
     if let (Some(Value::List(list)), Some(factor)) = (meta.get("rope_divisors"), factor) {
         // Both the file's list and the factor of all positions apply.
         if !is(meta, "linear") && !is(meta, "none") {
@@ -174,6 +163,27 @@ fn scaling(meta: &mut Meta, directory: &Directory) -> Result<(), WeightError> {
     if meta.get("rope_scaling.long").is_some() {
         meta.set("rope_scaling", names::ROPE_LONG, Value::Text("longrope".to_owned()));
         meta.set("rope_scaling.attention", &spelled, Value::Float(given));
+    }
+    Ok(())
+}
+
+/// The lists of divisors that files keep as tensors.
+fn tables(meta: &mut Meta, directory: &Directory) -> Result<(), WeightError> {
+    for (key, tensor) in [
+        ("rope_divisors", names::ROPE_DIVISORS),
+        ("rope_scaling.long", names::ROPE_LONG),
+        ("rope_scaling.short", names::ROPE_SHORT),
+    ] {
+        if let Some(index) = directory.find(tensor) {
+            let list = directory.load_whole(index)?;
+            if list.rows != 1 || list.cols > DIVISORS_MAX {
+                let info = &directory.tensors()[index];
+                return Err(directory.misshapen(info, "one divisor for each pair".to_owned()));
+            }
+            let list = list.to_f32();
+            let list = list.into_iter().map(|f| Value::Float(f64::from(f))).collect();
+            meta.set(key, tensor, Value::List(list));
+        }
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ const FUSED: &[(&[Part], &str, &str)] = &[
     (&[Part::Gate, Part::Up], "ffn_up.weight", "mlp.gate_up_proj.weight"),
 ];
 
-/// Tensors outside the layers that carry settings rather than weights; `canon` reads those it needs.
+/// Tensors outside the layers that carry settings rather than weights.
 pub const ROPE_DIVISORS: &str = "rope_freqs.weight";
 pub const ROPE_LONG: &str = "rope_factors_long.weight";
 pub const ROPE_SHORT: &str = "rope_factors_short.weight";

@@ -7,7 +7,8 @@ use blocks::{Ints, Kind, Row};
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, kind: Kind, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
-    rows.map(|row| dot(s, kind, row, x))
+    let [a, b, c, d] = rows;
+    [dot(s, kind, a, x), dot(s, kind, b, x), dot(s, kind, c, x), dot(s, kind, d, x)]
 }
 
 #[inline(always)]
@@ -44,12 +45,10 @@ fn sixteens<S: Simd>(s: S, w: &[u8; 256], q: &[i8]) -> [i32; 16] {
     for (i, q) in q.chunks(64).enumerate() {
         let mut padded = [0; 64];
         padded[..q.len()].copy_from_slice(q);
+        let low = s.load_h(w[64 * i..][..32].try_into().expect("32 bytes"));
+        let high = s.load_h(w[64 * i + 32..][..32].try_into().expect("32 bytes"));
         let flip = s.splat_h(0x80);
-        let half = |at: usize| {
-            let bytes: &[u8; 32] = w[64 * i + at..][..32].try_into().expect("32 bytes");
-            s.xor(s.load_h(bytes), flip)
-        };
-        let w = s.join(half(0), half(32));
+        let w = s.join(s.xor(low, flip), s.xor(high, flip));
         let quads = s.to_f(s.dot_ss(s.splat_i(0), w, s.load_s(&padded)));
         // Sums of four products are far below 2^24: exact as f32.
         let mut lanes = [0.0; 16];

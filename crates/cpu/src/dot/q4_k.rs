@@ -3,7 +3,7 @@
 //! 144 bytes: d, dmin (halves); 12 bytes of scales and minima; 128 bytes of 4-bit weights, of
 //! which each 32 bytes hold one run in their low halves and the next in their high halves.
 
-use super::half;
+use super::halves;
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::Row;
@@ -13,7 +13,7 @@ const BYTES: usize = 144;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
-    let blocks = rows.map(|row| row.data.as_chunks::<BYTES>().0);
+    let blocks = super::blocks::<BYTES>(rows);
     let low = s.splat_h(0x0f);
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
@@ -34,8 +34,8 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
             }
             minima[r] = s.mul_add_i(minima[r], sums, s.pairs_u8(mins));
         }
-        let d = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b]))), dx);
-        let dmin = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b][2..]))), -dx);
+        let d = s.q_scale(halves(s, &blocks, b, 0), dx);
+        let dmin = s.q_scale(halves(s, &blocks, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(products), sum);
         sum = s.q_fma(dmin, s.sum4_i(minima), sum);
     }
@@ -46,12 +46,18 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
 /// other four the low halves in four bytes and the high bits in the top of the first eight.
 #[inline(always)]
 pub fn unpack_scales(bytes: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
-    let word = |i: usize| {
-        u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
-    };
-    let (first, second, third) = (word(0), word(1), word(2));
-    let both = |low: u32, high: u32| (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+    let (first, second, third) = (word(bytes, 0), word(bytes, 4), word(bytes, 8));
     let scales_high = (third & 0x0f0f_0f0f) | ((first >> 6) & 0x0303_0303) << 4;
     let mins_high = ((third >> 4) & 0x0f0f_0f0f) | ((second >> 6) & 0x0303_0303) << 4;
-    (both(first & 0x3f3f_3f3f, scales_high), both(second & 0x3f3f_3f3f, mins_high))
+    (eight(first & 0x3f3f_3f3f, scales_high), eight(second & 0x3f3f_3f3f, mins_high))
+}
+
+#[inline(always)]
+fn word(bytes: &[u8; 12], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[inline(always)]
+fn eight(low: u32, high: u32) -> [u8; 8] {
+    (u64::from(low) | u64::from(high) << 32).to_le_bytes()
 }

@@ -3,7 +3,7 @@
 //! 176 bytes: d, dmin (halves); 12 bytes of scales and minima; 32 bytes of fifth bits, of which
 //! bit j belongs to run j; 128 bytes of low halves as in Q4_K.
 
-use super::half;
+use super::halves;
 use super::q4_k::unpack_scales;
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
@@ -14,7 +14,7 @@ const BYTES: usize = 176;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
-    let blocks = rows.map(|row| row.data.as_chunks::<BYTES>().0);
+    let blocks = super::blocks::<BYTES>(rows);
     let (low, fifth) = (s.splat_h(0x0f), s.splat_h(0x10));
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
@@ -44,8 +44,8 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
             }
             minima[r] = s.mul_add_i(minima[r], sums, s.pairs_u8(mins));
         }
-        let d = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b]))), dx);
-        let dmin = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b][2..]))), -dx);
+        let d = s.q_scale(halves(s, &blocks, b, 0), dx);
+        let dmin = s.q_scale(halves(s, &blocks, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(products), sum);
         sum = s.q_fma(dmin, s.sum4_i(minima), sum);
     }

@@ -4,7 +4,7 @@
 //! has 64 low bytes, which hold runs 0-3 in their low halves and 4-7 in their high halves, and 32
 //! bytes of two high bits for each of its four quarters.
 
-use super::half;
+use super::halves;
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::Row;
@@ -14,7 +14,7 @@ const BYTES: usize = 210;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
-    let blocks = rows.map(|row| row.data.as_chunks::<BYTES>().0);
+    let blocks = super::blocks::<BYTES>(rows);
     let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
@@ -28,9 +28,9 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
             let scales = s.load_i8(bytemuck::cast_ref::<[u8; 16], [i8; 16]>(scales));
             products[r] = s.mul_add_i(products[r], offset, scales);
             for j in 0..2 {
-                let at = |i: usize| s.load_h(block[i..][..32].try_into().expect("32 bytes"));
-                let (first, second) = (at(64 * j), at(64 * j + 32));
-                let bits = at(128 + 32 * j);
+                let first = load_at(s, block, 64 * j);
+                let second = load_at(s, block, 64 * j + 32);
+                let bits = load_at(s, block, 128 + 32 * j);
                 let w0 = s.or(s.and(first, low), s.and(s.shl(bits, 4), high));
                 let w1 = s.or(s.and(second, low), s.and(s.shl(bits, 2), high));
                 let w2 = s.or(s.and(s.shr(first, 4), low), s.and(bits, high));
@@ -42,8 +42,13 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
                 }
             }
         }
-        let d = s.q_scale(s.q_f16([0, 1, 2, 3].map(|r| half(&blocks[r][b][208..]))), dx);
+        let d = s.q_scale(halves(s, &blocks, b, 208), dx);
         sum = s.q_fma(d, s.sum4_i(products), sum);
     }
     s.q_store(sum)
+}
+
+#[inline(always)]
+fn load_at<S: Simd>(s: S, block: &[u8; BYTES], at: usize) -> S::H {
+    s.load_h(block[at..][..32].try_into().expect("32 bytes"))
 }

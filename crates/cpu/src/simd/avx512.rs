@@ -75,6 +75,26 @@ unsafe fn fold4_i(a: __m256i) -> __m128i {
     unsafe { _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a)) }
 }
 
+/// Lane i + lane i + 4 of the low half.
+#[inline(always)]
+unsafe fn low_i(a: __m512i) -> __m128i {
+    unsafe { fold4_i(_mm512_castsi512_si256(a)) }
+}
+
+/// Lane i + lane i + 4 of the high half.
+#[inline(always)]
+unsafe fn high_i(a: __m512i) -> __m128i {
+    unsafe { fold4_i(_mm512_extracti64x4_epi64::<1>(a)) }
+}
+
+#[inline(always)]
+unsafe fn fold_i(a: __m512i) -> __m128i {
+    unsafe {
+        let high = _mm512_extracti64x4_epi64::<1>(a);
+        fold4_i(_mm256_add_epi32(_mm512_castsi512_si256(a), high))
+    }
+}
+
 #[inline(always)]
 fn mask(n: usize) -> __mmask16 {
     ((1u32 << n.min(16)) - 1) as __mmask16
@@ -289,25 +309,17 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum4_i(self, a: [__m512i; 4]) -> __m128 {
         x!({
-            let fold = |a| {
-                fold4_i(_mm256_add_epi32(
-                    _mm512_castsi512_si256(a),
-                    _mm512_extracti64x4_epi64::<1>(a),
-                ))
-            };
-            _mm_cvtepi32_ps(transpose_sum_i([fold(a[0]), fold(a[1]), fold(a[2]), fold(a[3])]))
+            let sums = [fold_i(a[0]), fold_i(a[1]), fold_i(a[2]), fold_i(a[3])];
+            _mm_cvtepi32_ps(transpose_sum_i(sums))
         })
     }
 
     #[inline(always)]
     fn sum4_halves(self, a: [__m512i; 4]) -> (__m128, __m128) {
         x!({
-            let low = |a| fold4_i(_mm512_castsi512_si256(a));
-            let high = |a| fold4_i(_mm512_extracti64x4_epi64::<1>(a));
-            (
-                _mm_cvtepi32_ps(transpose_sum_i([low(a[0]), low(a[1]), low(a[2]), low(a[3])])),
-                _mm_cvtepi32_ps(transpose_sum_i([high(a[0]), high(a[1]), high(a[2]), high(a[3])])),
-            )
+            let low = [low_i(a[0]), low_i(a[1]), low_i(a[2]), low_i(a[3])];
+            let high = [high_i(a[0]), high_i(a[1]), high_i(a[2]), high_i(a[3])];
+            (_mm_cvtepi32_ps(transpose_sum_i(low)), _mm_cvtepi32_ps(transpose_sum_i(high)))
         })
     }
 

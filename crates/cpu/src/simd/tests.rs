@@ -80,7 +80,7 @@ impl Random {
     /// Any bytes, or only those with the largest products.
     fn bytes(&mut self) -> [u8; 64] {
         const EXTREME: [u8; 4] = [127, 128, 129, 255];
-        let any = self.bits() % 2 == 0;
+        let any = self.bits().is_multiple_of(2);
         from_fn(|_| {
             let bits = self.bits();
             if any { bits as u8 } else { EXTREME[bits as usize % 4] }

@@ -139,3 +139,11 @@ fn a_backend_is_asked_before_it_is_loaded() {
     assert_eq!(error.to_string(), "partial cannot run argmax: missing");
     assert!(runtime.ledger().entries().is_empty());
 }
+
+#[test]
+fn an_engine_can_move_to_another_thread() {
+    let mut engine = load(options());
+    let run = move || run_one(&mut engine, Request::new(vec![1], 3)).tokens;
+    let tokens = std::thread::spawn(run).join().expect("it does not panic");
+    assert_eq!(tokens, greedy(&[1], 3));
+}

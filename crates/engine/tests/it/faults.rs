@@ -3,19 +3,21 @@
 use crate::*;
 use blocks::Tensor;
 use engine::{Failure, Sampling};
-use ops::{Executor, Fault, Outputs, Profile, Program, Sizes, Step, Ticket};
+use ops::{Executor, Fault, Input, Outputs, Profile, Program, Sizes, Step, Ticket};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The scalar backend, whose steps fail as told.
 struct Faulty {
     faults: Arc<Mutex<Vec<(usize, Fault)>>>,
+    overlapped: Arc<AtomicUsize>,
 }
 
 struct Running {
     inner: Box<dyn Executor>,
     faults: Arc<Mutex<Vec<(usize, Fault)>>>,
-    submitted: usize,
+    /// Rows that started before their id was known.
+    overlapped: Arc<AtomicUsize>,
     waited: usize,
 }
 
@@ -35,8 +37,8 @@ impl Backend for Faulty {
         sizes: Sizes,
     ) -> Result<Box<dyn Executor>, Fault> {
         let inner = Reference.load(program, weights, sizes)?;
-        let faults = self.faults.clone();
-        Ok(Box::new(Running { inner, faults, submitted: 0, waited: 0 }))
+        let (faults, overlapped) = (self.faults.clone(), self.overlapped.clone());
+        Ok(Box::new(Running { inner, faults, overlapped, waited: 0 }))
     }
 }
 
@@ -45,7 +47,8 @@ impl Executor for Running {
         if step.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
             return Err(Fault::Cancelled);
         }
-        self.submitted += 1;
+        let early = step.rows.iter().filter(|row| matches!(row.input, Input::Sampled(_)));
+        self.overlapped.fetch_add(early.count(), Ordering::Relaxed);
         self.inner.submit(step)
     }
 
@@ -78,8 +81,31 @@ impl Executor for Running {
 }
 
 fn faulty(faults: Vec<(usize, Fault)>, pipelined: bool) -> Engine {
-    let backend = Faulty { faults: Arc::new(Mutex::new(faults)) };
-    load_on(Arc::new(backend), Options { pipelined, ..options() })
+    counting(faults, pipelined).0
+}
+
+/// An engine, and the number of rows that it starts before their id is known.
+fn counting(faults: Vec<(usize, Fault)>, pipelined: bool) -> (Engine, Arc<AtomicUsize>) {
+    let (faults, overlapped) = (Arc::new(Mutex::new(faults)), Arc::default());
+    let backend = Faulty { faults, overlapped: Arc::clone(&overlapped) };
+    (load_on(Arc::new(backend), Options { pipelined, ..options() }), overlapped)
+}
+
+#[test]
+fn greedy_rows_start_before_their_ids_are_known_and_a_surplus_one_is_dropped() {
+    let expected = greedy(&prompt(1, 20), 8);
+    for (stop_ids, early) in [(vec![], 7), (vec![expected[7]], 8)] {
+        let stop_ids: Vec<u32> = stop_ids;
+        assert!(!expected[..7].contains(&expected[7]), "the test wants another prompt");
+        let max_tokens = 8 + stop_ids.len();
+        for (pipelined, early) in [(true, early), (false, 0)] {
+            let (mut engine, overlapped) = counting(Vec::new(), pipelined);
+            let stop_ids = stop_ids.clone();
+            let request = Request { stop_ids, ..Request::new(prompt(1, 20), max_tokens) };
+            assert_eq!(run_one(&mut engine, request).tokens, expected);
+            assert_eq!(overlapped.load(Ordering::Relaxed), early);
+        }
+    }
 }
 
 #[test]
@@ -108,6 +134,7 @@ fn a_set_flag_stops_steps_and_a_cleared_one_lets_them_go_on() {
             if engine.is_idle() {
                 break;
             }
+            assert!(turn < 1000, "it goes nowhere");
             cancel.store(turn % 3 == 1, Ordering::Relaxed);
             let mut events = Vec::new();
             engine.step_unless(Some(&cancel), &mut events).expect("being cancelled is no fault");

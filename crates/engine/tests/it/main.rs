@@ -1,4 +1,5 @@
 //! The engine on the tiny model and the scalar backend.
+#![allow(missing_docs)]
 
 mod bounds;
 mod faults;

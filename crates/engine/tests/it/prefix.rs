@@ -14,7 +14,10 @@ fn a_chat_goes_on_from_its_last_turn() {
     for turn in 0..6 {
         let computed = ids.len() + 30 - 1;
         let heard = run_one(&mut engine, Request::new(ids.clone(), 30));
-        let expected = run_one(&mut load(Options { context: 1024, ..options() }), Request::new(ids.clone(), 30));
+        let expected = run_one(
+            &mut load(Options { context: 1024, ..options() }),
+            Request::new(ids.clone(), 30),
+        );
         assert_eq!(heard.tokens, expected.tokens, "turn {turn}");
         ids.extend(&heard.tokens);
         ids.extend(prompt(100 + turn, 20));

@@ -59,7 +59,8 @@ fn company_chunks_and_order_change_nothing() {
         requests().into_iter().map(|r| run_one(&mut load(options()), r).tokens).collect();
     for (rows, chunk, sequences) in [(32, 16, 4), (5, 1, 3), (7, 7, 7), (32, 32, 1), (8, 3, 8)] {
         let kv_tokens = 512;
-        let mut engine = load(Options { rows, chunk, sequences, kv_tokens, outputs: 1, ..options() });
+        let mut engine =
+            load(Options { rows, chunk, sequences, kv_tokens, outputs: 1, ..options() });
         let ids: Vec<_> =
             requests().into_iter().rev().map(|r| engine.add(r).expect("it is fine")).collect();
         let streams = run(&mut engine);

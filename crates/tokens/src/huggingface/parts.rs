@@ -24,6 +24,8 @@ pub(super) struct Steps {
     /// Tokens are spelled with U+2581 for a space.
     pub spaces: bool,
     pub strips_first_space: bool,
+    /// The text is cut at whitespace.
+    words_alone: bool,
 }
 
 impl Steps {
@@ -94,6 +96,10 @@ impl Steps {
             "ByteLevel" => {
                 self.byte_level = true;
                 if flag("add_prefix_space", true) {
+                    if !self.splits.is_empty() {
+                        let part = "ByteLevel.add_prefix_space after another pre-tokenizer";
+                        return Err(TokenError::Unsupported(part.to_owned()));
+                    }
                     let (with, only_at_start) = (" ".to_owned(), false);
                     self.normalizers.push(Normalizer::PrependOnce { with, only_at_start });
                 }
@@ -107,7 +113,10 @@ impl Steps {
             "Digits" => Split::isolate(r"\p{N}+")?,
             "Punctuation" => Split::new(PUNCTUATION, behavior(part)?, false)?,
             "Whitespace" => Split::new(r"\w+|[^\w\s]+", Behavior::Removed, true)?,
-            "WhitespaceSplit" => Split::new(r"\s", Behavior::Removed, false)?,
+            "WhitespaceSplit" => {
+                self.words_alone = true;
+                Split::new(r"\s", Behavior::Removed, false)?
+            }
             "CharDelimiterSplit" => {
                 let delimiter = part["delimiter"].as_str().unwrap_or(" ");
                 Split::new(&escape(delimiter), Behavior::Removed, false)?
@@ -126,8 +135,18 @@ impl Steps {
         let with = part["replacement"].as_str().unwrap_or(SPACE).to_owned();
         self.spaces |= with == SPACE;
         // Files from before `prepend_scheme` say it with a flag.
-        let old = if part["add_prefix_space"].as_bool() == Some(false) { "never" } else { "always" };
+        let old =
+            if part["add_prefix_space"].as_bool() == Some(false) { "never" } else { "always" };
         let scheme = part["prepend_scheme"].as_str().unwrap_or(old);
+        // T5 and XLM-R cut at whitespace first: then every word gets its mark, and none is empty.
+        match (self.splits.len(), self.words_alone) {
+            (0, _) => {}
+            (1, true) => {
+                self.splits.clear();
+                self.normalizers.push(Normalizer::CollapseWhitespace);
+            }
+            _ => return Err(TokenError::Unsupported("Metaspace after another cut".to_owned())),
+        }
         self.normalizers.push(Normalizer::Replace { from: " ".into(), to: with.clone() });
         if scheme != "never" {
             let (with, only_at_start) = (with.clone(), scheme == "first");
@@ -142,7 +161,11 @@ impl Steps {
     fn decoder(&mut self, part: &Value) {
         match kind(part) {
             "Sequence" => {
-                part["decoders"].as_array().into_iter().flatten().for_each(|part| self.decoder(part));
+                part["decoders"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .for_each(|part| self.decoder(part));
             }
             "ByteLevel" => self.byte_level = true,
             "Metaspace" => {
@@ -232,7 +255,9 @@ fn behavior(part: &Value) -> Result<Behavior, TokenError> {
 
 /// A regular expression for exactly this text.
 fn escape(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_punctuation() { format!("\\{c}") } else { c.into() }).collect()
+    text.chars()
+        .map(|c| if c.is_ascii_punctuation() { format!("\\{c}") } else { c.into() })
+        .collect()
 }
 
 fn base64(text: &str) -> Option<Vec<u8>> {

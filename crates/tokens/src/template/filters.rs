@@ -9,7 +9,9 @@ use super::python::{self, Layout};
 pub(super) fn install(env: &mut Environment<'static>) {
     minijinja_contrib::add_to_environment(env);
     env.add_filter("tojson", tojson);
-    env.add_filter("string", |value: &Value| python::str(value));
+    env.add_filter("string", |value: &Value| {
+        python::check_depth(value).map(|()| python::str(value))
+    });
     env.add_filter("capitalize", |value: &Value| capitalize(&python::str(value)));
     env.add_filter("trim", |value: &Value, chars: Option<String>| {
         strip(&python::str(value), "strip", chars.as_deref()).to_owned()
@@ -52,7 +54,9 @@ pub(super) fn install(env: &mut Environment<'static>) {
         matches!(value.kind(), Seq | Map | String | Undefined | Iterable)
     });
     env.add_test("number", |v: &Value| matches!(v.kind(), ValueKind::Number | ValueKind::Bool));
-    env.add_test("callable", |v: &Value| matches!(v.kind(), ValueKind::Plain | ValueKind::Undefined));
+    env.add_test("callable", |v: &Value| {
+        matches!(v.kind(), ValueKind::Plain | ValueKind::Undefined)
+    });
 }
 
 /// `json.dumps` as Hugging Face calls it: no escaping for HTML, characters as they are.

@@ -115,7 +115,8 @@ fn list(value: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Er
         "index" => {
             let (item,): (&Value,) = from_args(args)?;
             let at = python::items(value).iter().position(|other| other == item);
-            at.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "value is not in list"))?.into()
+            at.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "value is not in list"))?
+                .into()
         }
         "count" => {
             let (item,): (&Value,) = from_args(args)?;
@@ -155,7 +156,8 @@ fn words(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
         let Some(at) = cut.filter(|_| parts.len() + 1 < limit) else {
             // Only the side that is being cut loses its whitespace.
             parts.push(if from_right {
-                text[..text.len() - text.trim_start_matches(is_space).len() + rest.len()].trim_end_matches(is_space)
+                text[..text.len() - text.trim_start_matches(is_space).len() + rest.len()]
+                    .trim_end_matches(is_space)
             } else {
                 let start = rest.as_ptr() as usize - text.as_ptr() as usize;
                 if parts.len() + 1 == limit { &text[start..] } else { rest }
@@ -165,7 +167,11 @@ fn words(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
         let width = rest[at..].chars().next().map_or(1, char::len_utf8);
         let (left, right) = (&rest[..at], &rest[at + width..]);
         parts.push(if from_right { right } else { left });
-        rest = if from_right { left.trim_end_matches(is_space) } else { right.trim_start_matches(is_space) };
+        rest = if from_right {
+            left.trim_end_matches(is_space)
+        } else {
+            right.trim_start_matches(is_space)
+        };
     }
     if from_right {
         parts.reverse();
@@ -186,7 +192,8 @@ pub(super) fn strip<'a>(text: &'a str, method: &str, chars: Option<&str>) -> &'a
 
 fn lines(text: &str, keep: bool) -> Value {
     const ENDS: [char; 10] = [
-        '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+        '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
+        '\u{2029}',
     ];
     let mut out: Vec<Value> = Vec::new();
     let mut rest = text;
@@ -217,7 +224,11 @@ fn title(text: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         inside = c.is_alphabetic();
     }
     out

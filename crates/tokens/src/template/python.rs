@@ -14,8 +14,36 @@ pub(super) fn str(value: &Value) -> String {
     }
 }
 
-/// Python's `repr`.
+/// Values nested deeper are refused: only a template that means harm builds them.
+const DEPTH_MAX: usize = 256;
+
+/// Refuses a value that would be printed with more recursion than the stack is sure to have.
+pub(super) fn check_depth(value: &Value) -> Result<(), Error> {
+    fn deeper_than(value: &Value, left: usize) -> bool {
+        let nested = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map);
+        nested && (left == 0 || entries_of(value).iter().any(|item| deeper_than(item, left - 1)))
+    }
+    match deeper_than(value, DEPTH_MAX) {
+        true => Err(Error::new(ErrorKind::InvalidOperation, "a value is nested too deep")),
+        false => Ok(()),
+    }
+}
+
+fn entries_of(value: &Value) -> Vec<Value> {
+    match value.kind() {
+        ValueKind::Map => entries(value).into_iter().map(|(_, value)| value).collect(),
+        _ => items(value),
+    }
+}
+
+/// Python's `repr`, as far down as [`check_depth`] lets pass.
 pub(super) fn repr(value: &Value) -> String {
+    repr_within(value, DEPTH_MAX)
+}
+
+fn repr_within(value: &Value, depth: usize) -> String {
+    let Some(below) = depth.checked_sub(1) else { return "...".to_owned() };
+    let repr = |value: &Value| repr_within(value, below);
     match value.kind() {
         ValueKind::Undefined => "Undefined".to_owned(),
         ValueKind::String => quote(value.as_str().unwrap_or_default()),
@@ -30,7 +58,8 @@ pub(super) fn repr(value: &Value) -> String {
         }
         ValueKind::Map => {
             let entries = entries(value);
-            let entries = entries.iter().map(|(key, value)| format!("{}: {}", repr(key), repr(value)));
+            let entries =
+                entries.iter().map(|(key, value)| format!("{}: {}", repr(key), repr(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         _ => value.to_string(),
@@ -93,7 +122,8 @@ fn is_printable(c: char) -> bool {
     let hidden = matches!(c,
         '\u{AD}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{180E}'
         | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{E000}'..='\u{F8FF}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{10FFFF}');
+        | '\u{E000}'..='\u{F8FF}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{E0000}'..='\u{10FFFF}');
     c == ' ' || !(hidden || c.is_control() || c.is_whitespace())
 }
 
@@ -112,6 +142,7 @@ pub(super) struct Layout {
 /// # Errors
 /// A value has no JSON, as an undefined one.
 pub(super) fn json(value: &Value, layout: &Layout) -> Result<String, Error> {
+    check_depth(value)?;
     let mut out = String::new();
     write_json(value, layout, 0, &mut out)?;
     Ok(out)

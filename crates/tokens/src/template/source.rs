@@ -1,8 +1,8 @@
 //! A template's text as minijinja can read it.
 //!
-//! Four things of Jinja2 are settled before parsing: line ends, `{% generation %}` (which only marks
-//! what a training mask covers, so it becomes a block that is always taken), the escapes of Python's
-//! string literals, and that a loop over `None` is an error.
+//! Four things of Jinja2 are settled before parsing: line ends; `{% generation %}`, which only
+//! marks what a training mask covers and becomes a block that is always taken; the escapes of
+//! Python's string literals; and that a loop over `None` is an error.
 
 /// The filter that a loop's items go through.
 pub(super) const ITERABLE: &str = "__iterable";
@@ -33,8 +33,8 @@ pub(super) fn prepare(source: &str) -> String {
 
 /// What is between the marks of a tag, without the signs that strip whitespace.
 fn inner(tag: &str) -> &str {
-    let end = tag.find("%}").unwrap_or(tag.len());
-    tag[2..end].trim_matches(['-', '+']).trim()
+    let code = &tag[2..];
+    code[..code.find("%}").unwrap_or(code.len())].trim_matches(['-', '+']).trim()
 }
 
 fn is_raw(tag: &str) -> bool {
@@ -143,7 +143,8 @@ fn unescape(text: &str) -> String {
         out.push_str(&rest[..at]);
         let tail = &rest[at + 1..];
         let c = tail.chars().next().unwrap_or('\\');
-        let digits = |len: usize| tail.get(1..1 + len).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let digits =
+            |len: usize| tail.get(1..1 + len).and_then(|hex| u32::from_str_radix(hex, 16).ok());
         let hex = match c {
             'x' => digits(2).map(|code| (code, 3)),
             'u' => digits(4).map(|code| (code, 5)),
@@ -154,7 +155,11 @@ fn unescape(text: &str) -> String {
             }
             _ => None,
         };
-        let simple = |c| "\n\\'\"abfnrtv".find(c).map(|at| ["", "\\", "'", "\"", "\x07", "\x08", "\x0c", "\n", "\r", "\t", "\x0b"][at]);
+        let simple = |c| {
+            "\n\\'\"abfnrtv".find(c).map(|at| {
+                ["", "\\", "'", "\"", "\x07", "\x08", "\x0c", "\n", "\r", "\t", "\x0b"][at]
+            })
+        };
         let mut len = c.len_utf8();
         match (hex.and_then(|(code, len)| Some((char::from_u32(code)?, len))), simple(c)) {
             (Some((c, hex_len)), _) => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokens::GgufMeta;
 
-enum Value {
+pub enum Value {
     Number(u64),
     Bool(bool),
     Text(Vec<u8>),
@@ -26,6 +26,15 @@ impl Meta {
             (key, value(&mut at, kind))
         };
         Meta((0..count).map(pair).collect())
+    }
+
+    pub fn of<const N: usize>(pairs: [(&str, Value); N]) -> Meta {
+        Meta(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (format!("tokenizer.ggml.{key}"), value))
+                .collect(),
+        )
     }
 
     fn list<T>(&self, key: &str, item: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {

@@ -77,7 +77,11 @@ fn apply(file: &mut [u8], header: usize, changes: &[(prop::sample::Index, Vec<u8
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 4000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn a_changed_gguf_is_an_error_or_a_model(changes in changes()) {

@@ -10,8 +10,8 @@ use crate::writer::{self, Dir, Tensor, directory};
 /// Wide enough for groups of 128.
 const DIM: u64 = 128;
 
-/// A matrix of `rows` x `cols` packed as MLX describes it, and the weights that it stands for: a row
-/// is one string of bits, lowest first, in words of 32.
+/// A matrix of `rows` x `cols` packed as MLX describes it, and the weights that it stands for: a
+/// row is one string of bits, lowest first, in words of 32.
 fn packed(name: &str, rows: u64, cols: u64, bits: u32, group: u64) -> (Vec<Tensor>, Vec<f32>) {
     let (mut words, mut scales, mut biases) = (Vec::new(), Vec::new(), Vec::new());
     let mut weights = Vec::new();
