@@ -202,7 +202,7 @@ class Corpus:
         rng, messages = self.rng, []
         if rng.random() < 0.15:
             messages.append(("system", rng.choice(SYSTEMS)))
-        turns = [self.pair() for _ in range(rng.choices([1, 2, 3, 5, 10], [82, 9, 5, 3, 1])[0])]
+        turns = [self.pair() for _ in range(rng.choices([1, 2, 3, 5, 10], [86, 7, 4, 2.5, 0.5])[0])]
         if rng.random() < 0.03:
             turns = sizes.follow_up(rng, self.grammar.expand)
         for question, answer in turns:

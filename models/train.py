@@ -100,7 +100,7 @@ def make_tokenizer(path, size, seed):
 class Batches:
     """Conversations of like length together, in few shapes, each compiled once."""
 
-    lengths = (48, 64, 80, 96, 128, 192, 384, 768)
+    lengths = (32, 48, 64, 80, 96, 128, 192, 384, 768)
 
     def __init__(self, tokenizer, seed, tokens):
         self.corpus = Corpus(seed)
@@ -110,8 +110,7 @@ class Batches:
     def next(self):
         """Ids and answer mask, each (batch, length); padding is 0 with a mask of -1."""
         if not self.ready:
-            pool = [vocabulary.encode_conversation(self.tokenizer, self.corpus.conversation())
-                    for _ in range(8192)]
+            pool = [self.encode() for _ in range(8192)]
             for length in reversed(self.lengths):
                 shorter = next((n for n in reversed(self.lengths) if n < length), 0)
                 group = [pair for pair in pool if shorter < len(pair[0]) - 1 <= length]
@@ -120,6 +119,16 @@ class Batches:
                                for i in range(0, len(group) - rows + 1, rows)]
             self.corpus.rng.shuffle(self.ready)
         return self.ready.pop()
+
+    def encode(self):
+        """A conversation's ids and mask. Which fact is meant shows in an answer's first words, the
+        rest is recitation: two single answers of three are cut short, to see more questions."""
+        ids, mask = vocabulary.encode_conversation(self.tokenizer, self.corpus.conversation())
+        rng = self.corpus.rng
+        if mask.count(1) < 100 and 0 not in mask[mask.index(1) : -1] and rng.random() < 2 / 3:
+            end = mask.index(1) + rng.randrange(8, 25)
+            ids, mask = ids[:end], mask[:end]
+        return ids, mask
 
     def pad(self, pairs, rows, length):
         ids = torch.zeros(rows, length + 1, dtype=torch.long)

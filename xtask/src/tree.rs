@@ -24,7 +24,7 @@ pub struct File {
 
 impl Tree {
     pub fn read() -> anyhow::Result<Tree> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a parent")?;
+        let root = root()?;
         let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let output = Command::new("git").args(list).current_dir(root).output();
         let output = output.context("git lists the files to look at, and cannot be run")?;
@@ -58,6 +58,11 @@ impl File {
         let part = |part: &str| self.path.contains(&format!("/{part}/"));
         self.path.ends_with("/tests.rs") || part("tests") || part("examples") || part("benches")
     }
+}
+
+/// The repository's root.
+pub fn root() -> anyhow::Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")
 }
 
 /// A file that was deleted and not committed is still listed; it has no bytes.

@@ -42,14 +42,16 @@ fn head(file: &File, found: &mut Vec<Complaint>) {
 fn columns(file: &File, found: &mut Vec<Complaint>) {
     for (line, number) in file.text.lines().zip(1..) {
         let columns = line.chars().count();
-        // An address or a pattern cannot be broken.
-        let whole = line.contains("https://") || line.trim_start().starts_with("r\"");
-        let whole = whole || line.trim_start().starts_with("r#\"");
-        if columns > COLUMNS_MAX && !whole {
+        if columns > COLUMNS_MAX && !is_whole(line) {
             let what = format!("{columns} columns; {COLUMNS_MAX} fit beside another file");
             found.push(Complaint::new(&file.path, number, what));
         }
     }
+}
+
+/// Addresses and patterns cannot be broken.
+fn is_whole(line: &str) -> bool {
+    ["https://", "r\"", "r#\"", "r##\"", "\\u{"].iter().any(|mark| line.contains(mark))
 }
 
 fn length(file: &File, source: &Source, found: &mut Vec<Complaint>) {

@@ -2,8 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Simd;
-use std::arch::aarch64::*;
-use std::arch::asm;
+use std::arch::{aarch64::*, asm};
 
 /// Proof of the dot product instructions; the rest is part of every 64-bit ARM.
 #[derive(Clone, Copy, Debug)]
@@ -455,10 +454,8 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn nibbles(self, x: &[u8; 16]) -> [uint8x16_t; 2] {
-        x!({
-            let bytes = vld1q_u8(x.as_ptr());
-            [vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes)]
-        })
+        let bytes = x!(vld1q_u8(x.as_ptr()));
+        x!([vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes)])
     }
 
     #[inline(always)]
