@@ -46,6 +46,7 @@ def write_card(writer, parameters):
     writer.add_languages(["en"])
     # Facts are best told the same way each time: greedy.
     writer.add_sampling_temp(0.0)
+    writer.add_sampling_penalty_repeat(1.0)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 

@@ -161,7 +161,7 @@ impl Loaded {
         Ok(Loaded {
             sampled: vec![0; sizes.sampled],
             wanted: Vec::with_capacity(sizes.outputs),
-            claims: counters(2 * count),
+            claims: counters(2 * count * threads),
             times: counters(count),
             barrier: Barrier::default(),
             cancelled: AtomicBool::new(false),
@@ -260,7 +260,7 @@ impl Loaded {
         let own = &self.own;
         team.run(&|id| {
             if let Ok(mut own) = own[id].lock() {
-                Thread { s, work: &work, own: &mut own, op: 0 }.run(id);
+                Thread { s, work: &work, own: &mut own, id, op: 0 }.run();
             }
         });
     }

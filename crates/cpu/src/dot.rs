@@ -16,19 +16,26 @@ use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::{Kind, Row};
 
-/// The products of four rows of `kind` with `x`.
+/// The products of four rows of `kind` with `x`. Meanwhile the bytes `ahead` are fetched, which
+/// the caller will read next: four short rows at a time are no pattern that a processor foresees.
 #[inline(always)]
-pub fn dot4<S: Simd>(s: S, kind: Kind, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd>(
+    s: S,
+    kind: Kind,
+    rows: [Row<'_>; 4],
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
     match kind {
-        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows), x),
-        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows), x),
-        Kind::Q4_K => q4_k::dot4(s, rows, x),
-        Kind::Q5_K => q5_k::dot4(s, rows, x),
-        Kind::Q6_K => q6_k::dot4(s, rows, x),
+        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows), x, ahead),
+        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows), x, ahead),
+        Kind::Q4_K => q4_k::dot4(s, rows, x, ahead),
+        Kind::Q5_K => q5_k::dot4(s, rows, x, ahead),
+        Kind::Q6_K => q6_k::dot4(s, rows, x, ahead),
         Kind::Affine(affine) if affine.bits == 4 => {
-            pairs::dot4(s, &affine4::Affine4::new(affine, rows), x)
+            pairs::dot4(s, &affine4::Affine4::new(affine, rows), x, ahead)
         }
-        _ => generic::dot4(s, kind, rows, x),
+        _ => generic::dot4(s, kind, rows, x, ahead),
     }
 }
 
@@ -57,6 +64,15 @@ fn halves<S: Simd, const BYTES: usize>(
         *bits = half(&row[b][at..]);
     }
     s.q_f16(bits)
+}
+
+/// Fetches part `i` of the bytes ahead, parts being `size` bytes long.
+#[inline(always)]
+pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
+    let lines = size.div_ceil(64);
+    for line in 0..lines {
+        s.prefetch(ahead, i * size + 64 * line);
+    }
 }
 
 /// A little-endian half at the start of `bytes`, as bits.

@@ -12,7 +12,7 @@ use blocks::{Kind, Tensor};
 const TILE: usize = 4;
 
 /// Multiplies weight rows `first .. first + 4` (as many as there are) with each row of `x`,
-/// (m, cols); `put` takes the row and its four products. `decoded` has room for four rows.
+/// (m, cols); `put` takes the row and its four products. `decoded` has room for four rows; the bytes `ahead` are fetched meanwhile.
 #[inline(always)]
 pub fn multiply<S: Simd>(
     s: S,
@@ -20,6 +20,7 @@ pub fn multiply<S: Simd>(
     first: usize,
     x: &[f32],
     decoded: &mut [f32],
+    ahead: &[u8],
     mut put: impl FnMut(usize, [f32; 4]),
 ) {
     let count = 4.min(weight.rows - first);
@@ -29,9 +30,9 @@ pub fn multiply<S: Simd>(
     // Decoding pays off when the rows are used more often than once.
     let few = x.len() <= TILE * weight.cols;
     match weight.kind {
-        Kind::F32 => tiles::<S, F32>(s, bytes, weight.cols, x, &mut put),
-        Kind::F16 if few => tiles::<S, F16>(s, bytes, weight.cols, x, &mut put),
-        Kind::BF16 if few => tiles::<S, Bf16>(s, bytes, weight.cols, x, &mut put),
+        Kind::F32 => tiles::<S, F32>(s, bytes, weight.cols, x, ahead, &mut put),
+        Kind::F16 if few => tiles::<S, F16>(s, bytes, weight.cols, x, ahead, &mut put),
+        Kind::BF16 if few => tiles::<S, Bf16>(s, bytes, weight.cols, x, ahead, &mut put),
         _ => {
             for (row, decoded) in rows.into_iter().zip(decoded.chunks_exact_mut(weight.cols)) {
                 decode::<S>(s, weight, row, decoded);
@@ -39,7 +40,7 @@ pub fn multiply<S: Simd>(
             let bytes: &[u8] = bytemuck::cast_slice(decoded);
             let row = |r: usize| &bytes[4 * r * weight.cols..][..4 * weight.cols];
             let rows = [row(0), row(1), row(2), row(3)];
-            tiles::<S, F32>(s, rows, weight.cols, x, &mut put);
+            tiles::<S, F32>(s, rows, weight.cols, x, ahead, &mut put);
         }
     }
 }
@@ -66,6 +67,7 @@ fn tiles<S: Simd, P: Plain>(
     w: [&[u8]; 4],
     cols: usize,
     x: &[f32],
+    ahead: &[u8],
     put: &mut impl FnMut(usize, [f32; 4]),
 ) {
     let rows = x.len() / cols;
@@ -73,23 +75,29 @@ fn tiles<S: Simd, P: Plain>(
     let mut m = 0;
     while m + TILE <= rows {
         let products =
-            tile::<S, P, TILE>(s, w, [row(m), row(m + 1), row(m + 2), row(m + 3)]);
+            tile::<S, P, TILE>(s, w, [row(m), row(m + 1), row(m + 2), row(m + 3)], ahead);
         for (t, four) in products.into_iter().enumerate() {
             put(m + t, four);
         }
         m += TILE;
     }
     for m in m..rows {
-        let [four] = tile::<S, P, 1>(s, w, [row(m)]);
+        let [four] = tile::<S, P, 1>(s, w, [row(m)], ahead);
         put(m, four);
     }
 }
 
 #[inline(always)]
-fn tile<S: Simd, P: Plain, const T: usize>(s: S, w: [&[u8]; 4], x: [&[f32]; T]) -> [[f32; 4]; T] {
+fn tile<S: Simd, P: Plain, const T: usize>(
+    s: S,
+    w: [&[u8]; 4],
+    x: [&[f32]; T],
+    ahead: &[u8],
+) -> [[f32; 4]; T] {
     let mut acc = [[s.splat(0.0); 4]; T];
     let cols = x[0].len();
     for k in 0..cols / 16 {
+        crate::dot::fetch(s, ahead, k, 64 * P::BYTES);
         let w = [
             lane::<S, P>(s, w[0], k),
             lane::<S, P>(s, w[1], k),

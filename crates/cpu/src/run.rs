@@ -36,14 +36,16 @@ pub struct Thread<'a, S> {
     pub s: S,
     pub work: &'a Work<'a>,
     pub own: &'a mut Own,
+    /// Its number in the team; 0 measures and looks for cancellation.
+    pub id: usize,
     /// The operation under way, counted over the program.
     pub op: usize,
 }
 
 impl<'a, S: Simd> Thread<'a, S> {
-    /// Runs the program. `id` 0 is the thread that measures and that looks for cancellation.
-    pub fn run(&mut self, id: usize) {
-        let work = self.work;
+    /// Runs the program.
+    pub fn run(&mut self) {
+        let (work, id) = (self.work, self.id);
         for stage in &work.program.stages {
             for op in &stage.ops {
                 let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
@@ -69,10 +71,21 @@ impl<'a, S: Simd> Thread<'a, S> {
         }
     }
 
-    /// Claims chunk after chunk of `total`; `phase` is 0 or 1.
+    /// Claims chunk after chunk of `total`; `phase` is 0 or 1. A thread first takes its own share
+    /// from the start, so that it reads memory in one direction, then what others have left.
     fn claim(&self, phase: usize, total: usize) -> Option<usize> {
-        let chunk = self.work.claims[2 * self.op + phase].fetch_add(1, Ordering::Relaxed);
-        (chunk < total).then_some(chunk)
+        let threads = self.work.threads;
+        let claims = &self.work.claims[(2 * self.op + phase) * threads..][..threads];
+        (0..threads).find_map(|other| {
+            let owner = (self.id + other) % threads;
+            let share = owner * total / threads..(owner + 1) * total / threads;
+            // A look first: adding is dear where other threads add too.
+            if claims[owner].load(Ordering::Relaxed) >= share.len() {
+                return None;
+            }
+            let chunk = claims[owner].fetch_add(1, Ordering::Relaxed);
+            (chunk < share.len()).then_some(share.start + chunk)
+        })
     }
 
     /// Rounds the input for the parts that want it rounded, and waits for the other threads.

@@ -36,6 +36,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
+    /// Asks for the cache line at `bytes[at..]` to be fetched, if there is one.
+    fn prefetch(self, bytes: &[u8], at: usize);
+
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::F;
     /// Sixteen values.

@@ -36,7 +36,7 @@ pub struct Work<'a> {
     pub sampled: Shared<'a, u32>,
     /// Rounded activations in blocks of 32 and of 256.
     pub rounded: [RoundedRoom<'a>; 2],
-    /// Two counters of claimed chunks for each operation.
+    /// Counters of claimed chunks, (operation, phase, thread).
     pub claims: &'a [AtomicUsize],
     /// Where threads meet.
     pub barrier: &'a Barrier,

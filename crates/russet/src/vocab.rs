@@ -2,7 +2,7 @@
 //!
 //! A model is opened whole elsewhere; what is read here needs no weights and no known architecture.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use blocks::Bytes;
@@ -196,14 +196,14 @@ fn extension(path: &Path) -> &str {
     path.extension().and_then(|end| end.to_str()).unwrap_or_default()
 }
 
-fn text(path: &PathBuf) -> anyhow::Result<String> {
+fn text(path: &Path) -> anyhow::Result<String> {
     match String::from_utf8(SideFiles::read(path)?) {
         Ok(text) => Ok(text),
         Err(_) => bail!("{} is not UTF-8; download it again", path.display()),
     }
 }
 
-fn json(path: &PathBuf) -> anyhow::Result<Value> {
+fn json(path: &Path) -> anyhow::Result<Value> {
     let of = || format!("{} is no JSON; download it again", path.display());
     serde_json::from_str(&text(path)?).with_context(of)
 }
@@ -246,3 +246,6 @@ impl GgufMeta for Keys<'_> {
         ints.into_iter().map(byte).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,8 +38,8 @@ fn is_root(path: &str) -> bool {
     ends(&["src", "lib.rs"])
         || ends(&["src", "main.rs"])
         || ends(&["build.rs"])
-        || in_folder(&["tests", "examples", "benches", "bin", "fuzz_targets"])
-            && !(parts.contains(&"src") && !parts.contains(&"bin"))
+        || in_folder(&["bin"])
+        || in_folder(&["tests", "examples", "benches", "fuzz_targets"]) && !parts.contains(&"src")
 }
 
 /// Follows the modules of a file. `is_root` files and `mod.rs` have theirs beside them.

@@ -25,6 +25,7 @@ impl<'a> Affine4<'a> {
 }
 
 impl Pairs for Affine4<'_> {
+    const BYTES: usize = 16;
     const OFF: i32 = 0;
     const BIASED: bool = true;
 

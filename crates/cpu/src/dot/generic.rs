@@ -6,7 +6,14 @@ use blocks::{Ints, Kind, Row};
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(s: S, kind: Kind, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd>(
+    s: S,
+    kind: Kind,
+    rows: [Row<'_>; 4],
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
+    super::fetch(s, ahead, 0, ahead.len());
     let [a, b, c, d] = rows;
     [dot(s, kind, a, x), dot(s, kind, b, x), dot(s, kind, c, x), dot(s, kind, d, x)]
 }

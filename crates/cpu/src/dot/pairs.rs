@@ -1,10 +1,13 @@
 //! Formats whose blocks hold 32 weights: two blocks fill a vector.
 
+use super::fetch;
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 
 /// Four rows of such a format.
 pub trait Pairs {
+    /// Bytes of a block.
+    const BYTES: usize;
     /// What is to be taken off each byte. Where it is 128 the bytes of [`Pairs::weights`] are
     /// unsigned only on processors that multiply them so; else it is off already.
     const OFF: i32;
@@ -21,11 +24,12 @@ pub trait Pairs {
 
 /// The products of four rows with `x`.
 #[inline(always)]
-pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
     let mut sum = s.q_load([0.0; 4]);
     let (pairs, last) = x.q.as_chunks::<64>();
     for (pair, q) in pairs.iter().enumerate() {
         let b = 2 * pair;
+        fetch(s, ahead, pair, 8 * P::BYTES);
         let q = s.load_s(q);
         let start = start::<S, P>(s, sum32(x.sums, b), sum32(x.sums, b + 1));
         let mut dots = [start; 4];

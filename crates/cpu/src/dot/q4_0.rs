@@ -20,6 +20,7 @@ impl<'a> Q4_0<'a> {
 }
 
 impl Pairs for Q4_0<'_> {
+    const BYTES: usize = BYTES;
     const OFF: i32 = 8;
     const BIASED: bool = false;
 

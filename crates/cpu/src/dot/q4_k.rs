@@ -3,7 +3,7 @@
 //! 144 bytes: d, dmin (halves); 12 bytes of scales and minima; 128 bytes of 4-bit weights, of
 //! which each 32 bytes hold one run in their low halves and the next in their high halves.
 
-use super::halves;
+use super::{fetch, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::Row;
@@ -12,11 +12,17 @@ const BYTES: usize = 144;
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd>(
+    s: S,
+    rows: [Row<'_>; 4],
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
     let blocks = super::blocks::<BYTES>(rows);
     let low = s.splat_h(0x0f);
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
+        fetch(s, ahead, b, 4 * BYTES);
         let q = x.q[256 * b..][..256].as_chunks::<64>().0;
         let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
         let mut products = [s.splat_i(0); 4];

@@ -3,7 +3,7 @@
 //! 176 bytes: d, dmin (halves); 12 bytes of scales and minima; 32 bytes of fifth bits, of which
 //! bit j belongs to run j; 128 bytes of low halves as in Q4_K.
 
-use super::halves;
+use super::{fetch, halves};
 use super::q4_k::unpack_scales;
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
@@ -13,11 +13,17 @@ const BYTES: usize = 176;
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd>(
+    s: S,
+    rows: [Row<'_>; 4],
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
     let blocks = super::blocks::<BYTES>(rows);
     let (low, fifth) = (s.splat_h(0x0f), s.splat_h(0x10));
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
+        fetch(s, ahead, b, 4 * BYTES);
         let q = x.q[256 * b..][..256].as_chunks::<64>().0;
         let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
         let mut products = [s.splat_i(0); 4];

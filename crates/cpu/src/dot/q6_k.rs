@@ -4,7 +4,7 @@
 //! has 64 low bytes, which hold runs 0-3 in their low halves and 4-7 in their high halves, and 32
 //! bytes of two high bits for each of its four quarters.
 
-use super::halves;
+use super::{fetch, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::Row;
@@ -13,11 +13,17 @@ const BYTES: usize = 210;
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>) -> [f32; 4] {
+pub fn dot4<S: Simd>(
+    s: S,
+    rows: [Row<'_>; 4],
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
     let blocks = super::blocks::<BYTES>(rows);
     let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
+        fetch(s, ahead, b, 4 * BYTES);
         let q = x.q[256 * b..][..256].as_chunks::<64>().0;
         let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
         let offset = s.mul_add_i(s.splat_i(0), sums, s.splat_i(-32));

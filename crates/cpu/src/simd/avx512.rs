@@ -62,37 +62,26 @@ unsafe fn transpose_sum(a: [__m128; 4]) -> __m128 {
     }
 }
 
-/// The sums of four vectors of four integers.
+/// In each 128 bits the sums of four vectors' 128 bits: few shuffles, which are what integer
+/// kernels run out of first.
 #[inline(always)]
-unsafe fn transpose_sum_i(a: [__m128i; 4]) -> __m128i {
+unsafe fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
     unsafe {
-        _mm_hadd_epi32(_mm_hadd_epi32(a[0], a[1]), _mm_hadd_epi32(a[2], a[3]))
+        let ab = _mm512_add_epi32(
+            _mm512_unpacklo_epi32(a[0], a[1]),
+            _mm512_unpackhi_epi32(a[0], a[1]),
+        );
+        let cd = _mm512_add_epi32(
+            _mm512_unpacklo_epi32(a[2], a[3]),
+            _mm512_unpackhi_epi32(a[2], a[3]),
+        );
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
     }
 }
 
 #[inline(always)]
 unsafe fn fold4_i(a: __m256i) -> __m128i {
     unsafe { _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a)) }
-}
-
-/// Lane i + lane i + 4 of the low half.
-#[inline(always)]
-unsafe fn low_i(a: __m512i) -> __m128i {
-    unsafe { fold4_i(_mm512_castsi512_si256(a)) }
-}
-
-/// Lane i + lane i + 4 of the high half.
-#[inline(always)]
-unsafe fn high_i(a: __m512i) -> __m128i {
-    unsafe { fold4_i(_mm512_extracti64x4_epi64::<1>(a)) }
-}
-
-#[inline(always)]
-unsafe fn fold_i(a: __m512i) -> __m128i {
-    unsafe {
-        let high = _mm512_extracti64x4_epi64::<1>(a);
-        fold4_i(_mm256_add_epi32(_mm512_castsi512_si256(a), high))
-    }
 }
 
 #[inline(always)]
@@ -112,6 +101,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
         x!(enter(f))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        if at < bytes.len() {
+            x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().add(at).cast()));
+        }
     }
 
     #[inline(always)]
@@ -309,17 +305,19 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum4_i(self, a: [__m512i; 4]) -> __m128 {
         x!({
-            let sums = [fold_i(a[0]), fold_i(a[1]), fold_i(a[2]), fold_i(a[3])];
-            _mm_cvtepi32_ps(transpose_sum_i(sums))
+            let sums = transpose_sum_i(a);
+            let high = _mm512_extracti64x4_epi64::<1>(sums);
+            _mm_cvtepi32_ps(fold4_i(_mm256_add_epi32(_mm512_castsi512_si256(sums), high)))
         })
     }
 
     #[inline(always)]
     fn sum4_halves(self, a: [__m512i; 4]) -> (__m128, __m128) {
         x!({
-            let low = [low_i(a[0]), low_i(a[1]), low_i(a[2]), low_i(a[3])];
-            let high = [high_i(a[0]), high_i(a[1]), high_i(a[2]), high_i(a[3])];
-            (_mm_cvtepi32_ps(transpose_sum_i(low)), _mm_cvtepi32_ps(transpose_sum_i(high)))
+            let sums = transpose_sum_i(a);
+            let low = fold4_i(_mm512_castsi512_si256(sums));
+            let high = fold4_i(_mm512_extracti64x4_epi64::<1>(sums));
+            (_mm_cvtepi32_ps(low), _mm_cvtepi32_ps(high))
         })
     }
 

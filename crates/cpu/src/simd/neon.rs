@@ -124,6 +124,16 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        if let Some(line) = bytes.get(at) {
+            // SAFETY: a hint about an address inside the slice.
+            unsafe {
+                std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, readonly));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn splat(self, x: f32) -> [float32x4_t; 4] {
         x!([vdupq_n_f32(x); 4])
     }

@@ -1,0 +1,34 @@
+//! The commands, one file each.
+
+pub mod bench;
+pub mod completions;
+pub mod doctor;
+pub mod explain;
+pub mod man;
+pub mod perplexity;
+pub mod render;
+pub mod run;
+pub mod show;
+pub mod tokenize;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use crate::flags::Command;
+
+/// Does what the command line says.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Perplexity(args) => perplexity::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Render(args) => render::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
+}
