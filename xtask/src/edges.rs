@@ -9,7 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ops", &["blocks"]),
     ("plan", &["weights", "model", "ops", "blocks"]),
     ("cpu", &["ops", "blocks"]),
-    ("engine", &["plan", "model", "ops"]),
+    ("engine", &["plan", "model", "ops", "blocks"]),
     ("chat", &["engine", "tokens"]),
     ("hub", &["weights"]),
     ("testkit", &["weights", "model", "ops", "blocks"]),

@@ -6,18 +6,18 @@ use crate::linear::Scratch;
 use crate::run::{Own, Thread};
 use crate::share::Shared;
 use crate::simd::Simd;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{avx2::Avx2, avx512::Avx512};
 #[cfg(target_arch = "aarch64")]
 use crate::simd::neon::Neon;
 use crate::simd::scalar::Scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::team::{Barrier, Team};
 use crate::work::{RoundedRoom, Work};
 use blocks::Tensor;
 use bytemuck::{Pod, Zeroable};
 use ops::{
-    Backend, Executor, Fault, Form, Input, Op, Output, Outputs, PAGE, Profile, Program,
-    Sizes, Slot, Step, Ticket, Unsupported,
+    Backend, Executor, Fault, Form, Input, Op, Output, Outputs, PAGE, Profile, Program, Sizes,
+    Slot, Step, Ticket, Unsupported,
 };
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -135,9 +135,8 @@ impl Loaded {
             .map(|(group, pages)| lines(group.page_bytes() * pages))
             .collect::<Result<_, _>>()?;
         let vectors = program.weights.iter().zip(&weights);
-        let vectors = vectors
-            .map(|(info, w)| if info.rows == 1 { w.to_f32() } else { Vec::new() })
-            .collect();
+        let vectors =
+            vectors.map(|(info, w)| if info.rows == 1 { w.to_f32() } else { Vec::new() }).collect();
         let cols = |n: usize| fast_cols(&program, n);
         let rows = sizes.rows.max(sizes.outputs);
         let rounded = [32, 256].map(|n| Room::new(n, rows, cols(n)));
@@ -155,7 +154,8 @@ impl Loaded {
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
         let count = program.ops().count();
         let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
-        let bytes = 64 * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
+        let bytes = 64
+            * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
             + threads * (64 * rows + 16 * widest);
         Ok(Loaded {

@@ -43,12 +43,7 @@ pub fn dot4<S: Simd>(
 #[inline(always)]
 fn blocks<const BYTES: usize>(rows: [Row<'_>; 4]) -> [&[[u8; BYTES]]; 4] {
     let [a, b, c, d] = rows;
-    [
-        a.data.as_chunks().0,
-        b.data.as_chunks().0,
-        c.data.as_chunks().0,
-        d.data.as_chunks().0,
-    ]
+    [a.data.as_chunks().0, b.data.as_chunks().0, c.data.as_chunks().0, d.data.as_chunks().0]
 }
 
 /// The halves at byte `at` of block `b` of four rows, widened.

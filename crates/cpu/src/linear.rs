@@ -69,7 +69,6 @@ pub enum Activations<'a> {
     Fast(Rounded<'a>),
 }
 
-
 /// Multiplies a chunk of weight rows with `rows` activation rows.
 #[inline(always)]
 pub fn chunk<S: Simd>(

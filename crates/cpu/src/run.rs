@@ -109,7 +109,10 @@ impl<'a, S: Simd> Thread<'a, S> {
                         )
                     };
                     let s = self.s;
-                    s.vectorize(#[inline(always)] || round_row(s, x, room.n, q, scales, sums));
+                    s.vectorize(
+                        #[inline(always)]
+                        || round_row(s, x, room.n, q, scales, sums),
+                    );
                 }
             }
         }
@@ -135,7 +138,10 @@ impl<'a, S: Simd> Thread<'a, S> {
                 // thread has claimed; pages being written belong to one sequence.
                 let bytes = unsafe { pool.write(at..at + dim * P::BYTES) };
                 let s = self.s;
-                s.vectorize(#[inline(always)] || P::write(s, bytes, x));
+                s.vectorize(
+                    #[inline(always)]
+                    || P::write(s, bytes, x),
+                );
             }
         }
     }
@@ -177,7 +183,10 @@ impl<'a, S: Simd> Thread<'a, S> {
                     tile.push(&q[columns(head)], op.scale, visible.clone());
                 }
             }
-            s.vectorize(#[inline(always)] || tile.attend::<S, P>(s, cached));
+            s.vectorize(
+                #[inline(always)]
+                || tile.attend::<S, P>(s, cached),
+            );
             let ((memory, start), width) = (self.work.slot(op.y), self.work.width(op.y));
             let mut query = 0;
             for row in rows.clone() {
@@ -224,10 +233,16 @@ impl<S: Simd> Kernels for Thread<'_, S> {
         while let Some(row) = self.claim(0, self.work.count(op.x)) {
             let y = self.work.rows_mut(op.y, row..row + 1);
             if in_place {
-                s.vectorize(#[inline(always)] || rows::rms_norm_in_place(s, y, w, op.eps));
+                s.vectorize(
+                    #[inline(always)]
+                    || rows::rms_norm_in_place(s, y, w, op.eps),
+                );
             } else {
                 let x = self.work.rows(op.x, row..row + 1);
-                s.vectorize(#[inline(always)] || rows::rms_norm(s, x, w, op.eps, y));
+                s.vectorize(
+                    #[inline(always)]
+                    || rows::rms_norm(s, x, w, op.eps, y),
+                );
             }
         }
     }
@@ -262,7 +277,10 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             let first = chunk * linear::CHUNK;
             let range = first..weight.rows.min(first + linear::CHUNK);
             let scratch = &mut self.own.scratch;
-            s.vectorize(#[inline(always)] || linear::chunk(s, weight, range, &x, rows, scratch, &target));
+            s.vectorize(
+                #[inline(always)]
+                || linear::chunk(s, weight, range, &x, rows, scratch, &target),
+            );
         }
     }
 
@@ -281,7 +299,10 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             let x = self.work.rows_mut(op.x, row..row + 1);
             let (cos, sin) = (&self.own.cos[..half], &self.own.sin[..half]);
             let (dim, interleaved) = (op.head_dim as usize, rotation.interleaved);
-            self.s.vectorize(#[inline(always)] || rows::rope(x, dim, interleaved, cos, sin));
+            self.s.vectorize(
+                #[inline(always)]
+                || rows::rope(x, dim, interleaved, cos, sin),
+            );
         }
     }
 
@@ -329,7 +350,10 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             if op.y != op.gate {
                 y.copy_from_slice(&self.work.rows(op.gate, row..row + 1)[columns]);
             }
-            s.vectorize(#[inline(always)] || rows::gated_act(s, op.act, y, up));
+            s.vectorize(
+                #[inline(always)]
+                || rows::gated_act(s, op.act, y, up),
+            );
         }
     }
 

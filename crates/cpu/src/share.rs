@@ -39,7 +39,11 @@ impl<'a, T> Shared<'a, T> {
     pub fn from(&self, start: usize) -> Shared<'a, T> {
         assert!(start <= self.len);
         // SAFETY: `start` is inside the slice.
-        Shared { start: unsafe { self.start.add(start) }, len: self.len - start, owner: PhantomData }
+        Shared {
+            start: unsafe { self.start.add(start) },
+            len: self.len - start,
+            owner: PhantomData,
+        }
     }
 
     /// A part of it, to be read.

@@ -48,8 +48,11 @@ pub fn fast_dot(kind: Kind, row: Row<'_>, q: &[i8], scales: &[f32]) -> f32 {
         let (mut products, mut minima) = (0i32, 0i32);
         for (sub, xs) in x.chunks(shape.sub).enumerate() {
             let weights = &ints.q[sub * shape.sub..];
-            let dot: i32 =
-                xs.iter().zip(weights).map(|(x, w)| i32::from(*x) * (i32::from(*w) - shape.off)).sum();
+            let dot: i32 = xs
+                .iter()
+                .zip(weights)
+                .map(|(x, w)| i32::from(*x) * (i32::from(*w) - shape.off))
+                .sum();
             products += if shape.scales { i32::from(ints.scale[sub]) * dot } else { dot };
             minima += i32::from(ints.min[sub]) * xs.iter().map(|x| i32::from(*x)).sum::<i32>();
         }

@@ -125,7 +125,14 @@ impl Run<'_> {
     }
 
     /// Index of a cached value: `plane` 0 holds keys, 1 values.
-    fn cell(&self, cache: CacheRef, page: u32, plane: usize, head: usize, position: usize) -> usize {
+    fn cell(
+        &self,
+        cache: CacheRef,
+        page: u32,
+        plane: usize,
+        head: usize,
+        position: usize,
+    ) -> usize {
         let group = self.program.cache(cache);
         let plane_size = group.plane_bytes() / group.kind.bytes();
         let planes = (page as usize * group.layers as usize + cache.layer as usize) * 2 + plane;
@@ -245,10 +252,8 @@ impl Kernels for Run<'_> {
                     let page = table[position / PAGE];
                     &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
                 };
-                let scores: Vec<f64> = visible
-                    .clone()
-                    .map(|p| f64::from(op.scale) * dot(q, at(0, p)))
-                    .collect();
+                let scores: Vec<f64> =
+                    visible.clone().map(|p| f64::from(op.scale) * dot(q, at(0, p))).collect();
                 let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
                 let total: f64 = weights.iter().sum();

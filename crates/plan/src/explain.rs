@@ -1,6 +1,6 @@
 //! A program as text: what a reviewer reads, and `russet explain` prints.
 
-use ops::{Form, Op, Part, Program, Slot, Stage, WeightId};
+use ops::{Form, Op, Part, Program, Slot, WeightId};
 use std::fmt::Write;
 
 /// The program, one operation a line; runs of layers with the same lines are folded.
@@ -36,11 +36,6 @@ pub fn explain(program: &Program) -> String {
     text
 }
 
-/// The name of a stage's operations, for headings.
-pub fn stage_names(stage: &Stage) -> String {
-    stage.ops.iter().map(Op::name).collect::<Vec<_>>().join(", ")
-}
-
 fn line(program: &Program, op: &Op) -> String {
     let name = |slot: Slot| program.slot(slot).name;
     let text = match op {
@@ -51,9 +46,8 @@ fn line(program: &Program, op: &Op) -> String {
         }
         Op::RmsNorm(op) => {
             let width = program.slot(op.x).width;
-            let heads = if width == op.dim as usize { String::new() } else {
-                format!(" per {}", op.dim)
-            };
+            let heads =
+                if width == op.dim as usize { String::new() } else { format!(" per {}", op.dim) };
             format!("{} <- {}{heads}, eps {:e}", name(op.y), name(op.x), op.eps)
         }
         Op::Linear(op) => {
@@ -76,12 +70,23 @@ fn line(program: &Program, op: &Op) -> String {
         Op::KvWrite(op) => {
             let cache = program.cache(op.cache);
             let (heads, dim, kind) = (cache.kv_heads, cache.head_dim, cache.kind);
-            format!("cache {} <- {}, {} {heads}x{dim} {kind:?}", op.cache.group, name(op.k), name(op.v))
+            format!(
+                "cache {} <- {}, {} {heads}x{dim} {kind:?}",
+                op.cache.group,
+                name(op.k),
+                name(op.v)
+            )
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
             let window = op.window.map_or(String::new(), |w| format!(", window {w}"));
-            format!("{} <- {} {}/{} heads{window}", name(op.y), name(op.q), op.heads, cache.kv_heads)
+            format!(
+                "{} <- {} {}/{} heads{window}",
+                name(op.y),
+                name(op.q),
+                op.heads,
+                cache.kv_heads
+            )
         }
         Op::GatedAct(op) => {
             let act = format!("{:?}", op.act).to_lowercase();

@@ -233,10 +233,9 @@ impl Lowering<'_> {
 fn rotation(rope: &model::Rope) -> Rotation {
     let short = rope.table(1);
     let long = match &rope.scaling {
-        Scaling::LongRope { original, .. } => Some(Long::Switch {
-            above: *original,
-            frequencies: rope.table(u32::MAX).frequencies,
-        }),
+        Scaling::LongRope { original, .. } => {
+            Some(Long::Switch { above: *original, frequencies: rope.table(u32::MAX).frequencies })
+        }
         Scaling::Dynamic { factor, original } => {
             Some(Long::Grow { above: *original, factor: *factor, theta: rope.theta })
         }

@@ -6,8 +6,10 @@ use weights::{Source, WeightError};
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
-static GUIDE: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/russet-guide.gguf")));
+static GUIDE: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/russet-guide.gguf"
+)));
 
 /// Opens it; nothing is read from disk.
 ///

@@ -284,9 +284,22 @@ pub fn parse() -> Result<Command, ExitCode> {
     }
 }
 
+/// Where what the user made is kept; `None` for a user without a home.
+pub fn data_dir() -> Option<PathBuf> {
+    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
+    let local =
+        if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+    let data = dir("XDG_DATA_HOME").or_else(|| Some(dir("HOME")?.join(local)));
+    Some(data?.join("russet"))
+}
+
 /// Flags of several letters after one dash, as llama.cpp spells them.
-const SHORT: &[(&str, &str)] =
-    &[("-ctk", "--cache-type-k"), ("-ctv", "--cache-type-v"), ("-ub", "--ubatch-size")];
+const SHORT: &[(&str, &str)] = &[
+    ("-ctk", "--cache-type-k"),
+    ("-ctv", "--cache-type-v"),
+    ("-ub", "--ubatch-size"),
+    ("-pg", "--pg"),
+];
 
 /// Flags of other programs that this one cannot honour, and what to do.
 const REFUSED: &[(&[&str], &str)] = &[

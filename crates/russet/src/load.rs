@@ -74,7 +74,8 @@ pub fn model(
     context: &ContextArgs,
 ) -> anyhow::Result<Model> {
     let spinner = terminal::spinner(format!("loading {name}"));
-    let options = Options { chunk: batch.ubatch.into(), context: context.context, ..Options::default() };
+    let options =
+        Options { chunk: batch.ubatch.into(), context: context.context, ..Options::default() };
     let model = Model::load(open(name, precision)?, &options)?;
     spinner.finish_and_clear();
     Ok(model)

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use cpu::{Cpu, Isa};
-use ops::reference::Reference;
 use ops::Backend;
+use ops::reference::Reference;
 
 use crate::error::Error;
 use crate::machine::{self, Machine};

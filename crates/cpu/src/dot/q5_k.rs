@@ -3,8 +3,8 @@
 //! 176 bytes: d, dmin (halves); 12 bytes of scales and minima; 32 bytes of fifth bits, of which
 //! bit j belongs to run j; 128 bytes of low halves as in Q4_K.
 
-use super::{fetch, halves};
 use super::q4_k::unpack_scales;
+use super::{fetch, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::Row;
@@ -13,12 +13,7 @@ const BYTES: usize = 176;
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(
-    s: S,
-    rows: [Row<'_>; 4],
-    x: RoundedRow<'_>,
-    ahead: &[u8],
-) -> [f32; 4] {
+pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
     let blocks = super::blocks::<BYTES>(rows);
     let (low, fifth) = (s.splat_h(0x0f), s.splat_h(0x10));
     let mut sum = s.q_load([0.0; 4]);

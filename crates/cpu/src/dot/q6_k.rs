@@ -13,12 +13,7 @@ const BYTES: usize = 210;
 
 /// See [`super::dot4`].
 #[inline(always)]
-pub fn dot4<S: Simd>(
-    s: S,
-    rows: [Row<'_>; 4],
-    x: RoundedRow<'_>,
-    ahead: &[u8],
-) -> [f32; 4] {
+pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
     let blocks = super::blocks::<BYTES>(rows);
     let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
     let mut sum = s.q_load([0.0; 4]);

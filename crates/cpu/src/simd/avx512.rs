@@ -67,14 +67,10 @@ unsafe fn transpose_sum(a: [__m128; 4]) -> __m128 {
 #[inline(always)]
 unsafe fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
     unsafe {
-        let ab = _mm512_add_epi32(
-            _mm512_unpacklo_epi32(a[0], a[1]),
-            _mm512_unpackhi_epi32(a[0], a[1]),
-        );
-        let cd = _mm512_add_epi32(
-            _mm512_unpacklo_epi32(a[2], a[3]),
-            _mm512_unpackhi_epi32(a[2], a[3]),
-        );
+        let ab =
+            _mm512_add_epi32(_mm512_unpacklo_epi32(a[0], a[1]), _mm512_unpackhi_epi32(a[0], a[1]));
+        let cd =
+            _mm512_add_epi32(_mm512_unpacklo_epi32(a[2], a[3]), _mm512_unpackhi_epi32(a[2], a[3]));
         _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
     }
 }
@@ -161,10 +157,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn store_i8(self, y: &mut [i8; 16], x: __m512) {
-        x!(_mm_storeu_si128(
-            y.as_mut_ptr().cast(),
-            _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))
-        ));
+        x!(_mm_storeu_si128(y.as_mut_ptr().cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))));
     }
 
     #[inline(always)]
@@ -285,10 +278,7 @@ impl Simd for Avx512 {
     fn spread(self, a: __m512i, j: usize) -> __m512i {
         x!({
             let lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-            _mm512_permutexvar_epi32(
-                _mm512_add_epi32(lanes, _mm512_set1_epi32(4 * j as i32)),
-                a
-            )
+            _mm512_permutexvar_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(4 * j as i32)), a)
         })
     }
 

@@ -150,7 +150,10 @@ fn weights(opened: &Opened, out: &mut Lines) {
     let size = bytes(total);
     out.add("weights", format!("{total:.0} bytes ({size}), {} bits a weight", significant(bits)));
     for (kind, (tensors, weights, bytes)) in rows {
-        out.add("", format!("{kind:<10} {bytes:>14.0} bytes {weights:>14} weights {tensors:>5} tensors"));
+        out.add(
+            "",
+            format!("{kind:<10} {bytes:>14.0} bytes {weights:>14} weights {tensors:>5} tensors"),
+        );
     }
     let ignored = opened.source.ignored();
     if !ignored.is_empty() {
@@ -165,11 +168,14 @@ fn texts(source: &Source, out: &mut Lines) -> anyhow::Result<()> {
             let name = |id: u32| format!("{id} {}", vocab.token_text(id).unwrap_or_default());
             let eos: Vec<_> = vocab.eos().iter().map(|&id| name(id)).collect();
             out.add("tokenizer", format!("{} tokens", vocab.len()));
-            out.add("begins with", match vocab.bos() {
-                Some(bos) if vocab.adds_bos() => name(bos),
-                Some(bos) => format!("nothing ({} is there)", name(bos)),
-                None => "nothing".to_owned(),
-            });
+            out.add(
+                "begins with",
+                match vocab.bos() {
+                    Some(bos) if vocab.adds_bos() => name(bos),
+                    Some(bos) => format!("nothing ({} is there)", name(bos)),
+                    None => "nothing".to_owned(),
+                },
+            );
             out.add("ends with", eos.join(", "));
         }
         Ok(None) => out.add("tokenizer", "none"),
@@ -177,20 +183,28 @@ fn texts(source: &Source, out: &mut Lines) -> anyhow::Result<()> {
     }
     let templates = texts.templates()?;
     let names: Vec<_> = templates.names().collect();
-    out.add("template", match templates.choose(false) {
-        Some(text) => format!("the model's ({}), {} characters", names.join(", "), text.chars().count()),
-        None => "none; it is chatted with a plain one".to_owned(),
-    });
+    out.add(
+        "template",
+        match templates.choose(false) {
+            Some(text) => {
+                format!("the model's ({}), {} characters", names.join(", "), text.chars().count())
+            }
+            None => "none; it is chatted with a plain one".to_owned(),
+        },
+    );
     Ok(())
 }
 
 fn sampling(source: &Source, out: &mut Lines) {
     let Defaults { sampling, origin } = Defaults::of(source.sampling_defaults());
     out.add("sampling", settings(&sampling));
-    out.add("", match origin {
-        Origin::Model(keys) => format!("by {}", keys.join(", ")),
-        Origin::Russet => "by Russet; the model's files say nothing".to_owned(),
-    });
+    out.add(
+        "",
+        match origin {
+            Origin::Model(keys) => format!("by {}", keys.join(", ")),
+            Origin::Russet => "by Russet; the model's files say nothing".to_owned(),
+        },
+    );
 }
 
 /// The settings that do something, by the names of their flags.
@@ -238,7 +252,11 @@ fn short(value: GgufValue<'_>) -> String {
     if let Some(bytes) = value.bytes() {
         let text = format!("{:?}", String::from_utf8_lossy(bytes));
         let cut: String = text.chars().take(SHOWN).collect();
-        return if cut.len() < text.len() { format!("{cut}... ({} bytes)", bytes.len()) } else { text };
+        return if cut.len() < text.len() {
+            format!("{cut}... ({} bytes)", bytes.len())
+        } else {
+            text
+        };
     }
     match value {
         GgufValue::Bool(value) => value.to_string(),

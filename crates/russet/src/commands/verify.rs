@@ -44,7 +44,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         outputs: POSITIONS,
         ..Options::default()
     };
-    let mut model = Model::load(Opened::open(args.model.name(), options.form, options.kv)?, &options)?;
+    let mut model =
+        Model::load(Opened::open(args.model.name(), options.form, options.kv)?, &options)?;
     let vocab = model.engine().vocab();
     ensure!(
         vocab == reference.vocab,

@@ -123,12 +123,15 @@ impl Asker {
                     clear();
                 }
             };
-            let answer = self.model.answer(&job, &mut Hooks {
-                on_text: &mut on_text,
-                on_prompt: &mut on_prompt,
-                cancel,
-                now: &|| started.elapsed(),
-            });
+            let answer = self.model.answer(
+                &job,
+                &mut Hooks {
+                    on_text: &mut on_text,
+                    on_prompt: &mut on_prompt,
+                    cancel,
+                    now: &|| started.elapsed(),
+                },
+            );
             clear();
             answer
         })?;

@@ -14,14 +14,19 @@ pub fn line(model: &Model, answer: &Finished, wall: Duration) -> String {
     let read = usage.prompt - usage.cached.min(usage.prompt);
     let mut parts = Vec::new();
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64();
-    let cached = if usage.cached > 0 { format!(" + {} cached", usage.cached) } else { String::new() };
+    let cached =
+        if usage.cached > 0 { format!(" + {} cached", usage.cached) } else { String::new() };
     let show = |tokens, time: Duration| match rate(tokens, time) {
         rate if rate.is_finite() => format!("{} tok/s", significant(rate)),
         _ => "-".to_owned(),
     };
     parts.push(format!("prompt {read}{cached} tokens, {}", show(read, timings.prompt)));
     let steps = usage.generated.saturating_sub(1);
-    parts.push(format!("generation {} tokens, {}", usage.generated, show(steps, timings.generation)));
+    parts.push(format!(
+        "generation {} tokens, {}",
+        usage.generated,
+        show(steps, timings.generation)
+    ));
     parts.push(format!("effective {}", show(usage.generated, wall)));
     if steps > 0 && timings.generation > Duration::ZERO {
         let depth = usage.prompt as f64 + usage.generated as f64 / 2.0;
