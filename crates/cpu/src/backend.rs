@@ -54,7 +54,15 @@ impl Backend for Cpu {
         "cpu"
     }
 
-    fn supports(&self, _: &Op, _: &Program) -> Result<(), Unsupported> {
+    fn supports(&self, op: &Op, program: &Program) -> Result<(), Unsupported> {
+        let Op::Linear(linear) = op else { return Ok(()) };
+        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
+            let info = program.weight(part.weight);
+            if !info.kind.int_shape().is_some_and(|shape| info.cols % shape.n == 0) {
+                let reason = format!("{} as {} has no integer form", info.name, info.kind);
+                return Err(Unsupported { backend: self.name(), op: op.name(), reason });
+            }
+        }
         Ok(())
     }
 
@@ -163,7 +171,7 @@ impl Loaded {
             wanted: Vec::with_capacity(sizes.outputs),
             claims: counters(2 * count * threads),
             times: counters(count),
-            barrier: Barrier::default(),
+            barrier: Barrier::new(threads),
             cancelled: AtomicBool::new(false),
             profiling: false,
             profile: Profile { steps: 0, ops: vec![Duration::ZERO; count] },
@@ -283,7 +291,9 @@ impl Executor for Loaded {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 if let Some(s) = Avx2::detect() => self.run(s, step),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon if let Some(s) = Neon::detect() => self.run(s, step),
+            Isa::NeonI8mm if let Some(s) = <Neon<true>>::detect() => self.run(s, step),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if let Some(s) = <Neon<false>>::detect() => self.run(s, step),
             _ => self.run(Scalar, step),
         }
         if self.profiling {

@@ -13,6 +13,8 @@ pub enum Isa {
     Avx512,
     /// AVX2 with FMA and F16C.
     Avx2,
+    /// NEON with matrix products.
+    NeonI8mm,
     /// NEON with dot products.
     Neon,
     /// No vector instructions of our own.
@@ -20,7 +22,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Scalar];
+    const ALL: [Isa; 5] = [Isa::Avx512, Isa::Avx2, Isa::NeonI8mm, Isa::Neon, Isa::Scalar];
 
     /// Those that this processor has, the best first.
     pub fn available() -> Vec<Isa> {
@@ -32,7 +34,8 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Scalar)
     }
 
-    /// The one of that name (`avx512`, `avx2`, `neon`, `scalar`), if this processor has it.
+    /// The one of that name (`avx512`, `avx2`, `neon-i8mm`, `neon`, `scalar`), if this processor
+    /// has it.
     pub fn from_name(name: &str) -> Option<Isa> {
         Isa::available().into_iter().find(|isa| isa.name().eq_ignore_ascii_case(name))
     }
@@ -42,6 +45,7 @@ impl Isa {
         match self {
             Isa::Avx512 => "avx512",
             Isa::Avx2 => "avx2",
+            Isa::NeonI8mm => "neon-i8mm",
             Isa::Neon => "neon",
             Isa::Scalar => "scalar",
         }
@@ -55,7 +59,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Avx2::NAME,
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Neon::NAME,
+            Isa::NeonI8mm => <Neon<true>>::NAME,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => <Neon<false>>::NAME,
             _ => Scalar::NAME,
         }
     }
@@ -67,7 +73,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Avx2::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Neon::detect().is_some(),
+            Isa::NeonI8mm => <Neon<true>>::detect().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => <Neon<false>>::detect().is_some(),
             Isa::Scalar => true,
             #[allow(unreachable_patterns)]
             _ => false,

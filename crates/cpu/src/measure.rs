@@ -51,7 +51,9 @@ pub fn measure(isa: Isa, threads: usize, effort: Effort) -> Peaks {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 if let Some(s) = Avx2::detect() => setup.run(s),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon if let Some(s) = Neon::detect() => setup.run(s),
+        Isa::NeonI8mm if let Some(s) = <Neon<true>>::detect() => setup.run(s),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon if let Some(s) = <Neon<false>>::detect() => setup.run(s),
         _ => setup.run(Scalar),
     }
 }
@@ -214,6 +216,7 @@ macro_rules! repeat {
         unsafe {
             std::arch::asm!(
                 ".arch_extension dotprod",
+                ".arch_extension i8mm",
                 "2:",
                 $(lines!($body $i),)+
                 "subs x9, x9, #1",
@@ -262,12 +265,16 @@ impl Peak for Avx2 {
 }
 
 #[cfg(target_arch = "aarch64")]
-impl Peak for Neon {
-    const INT8_OPS: f64 = 20.0 * 32.0;
+impl<const MATRIX: bool> Peak for Neon<MATRIX> {
+    const INT8_OPS: f64 = 20.0 * if MATRIX { 64.0 } else { 32.0 };
     const F32_OPS: f64 = 20.0 * 8.0;
 
     fn int8(self, rounds: u64) {
-        repeat!(rounds, ["sdot v" _ ".4s, v30.16b, v31.16b"]);
+        if MATRIX {
+            repeat!(rounds, ["smmla v" _ ".4s, v30.16b, v31.16b"]);
+        } else {
+            repeat!(rounds, ["sdot v" _ ".4s, v30.16b, v31.16b"]);
+        }
     }
 
     fn f32(self, rounds: u64) {

@@ -65,29 +65,32 @@ pub fn multiply<S: Simd>(
 ) {
     let Some(form) = Form::of::<S>(weight.kind) else { return };
     for b in 0..x.cols / x.n {
-        panel.unpack(weight, first, b, form);
+        panel.unpack::<S>(weight, first, b, form);
         let (tiles, rest) = acc.as_chunks_mut::<4>();
         let whole = 4 * tiles.len();
         for (i, tile) in tiles.iter_mut().enumerate() {
             let m = 4 * i;
-            add_block::<S, 4>(s, panel, form, x, [m, m + 1, m + 2, m + 3], b, tile);
+            add_block::<S, 4, 2>(s, panel, form, x, [m, m + 1, m + 2, m + 3], b, tile);
         }
         for (i, acc) in rest.iter_mut().enumerate() {
-            add_block::<S, 1>(s, panel, form, x, [whole + i], b, std::array::from_mut(acc));
+            add_block::<S, 1, 1>(s, panel, form, x, [whole + i], b, std::array::from_mut(acc));
         }
     }
 }
 
 impl Panel {
-    fn unpack(&mut self, weight: &Tensor, first: usize, block: usize, form: Form) {
+    fn unpack<S: Simd>(&mut self, weight: &Tensor, first: usize, block: usize, form: Form) {
         let shape = form.shape;
-        let flip = if form.signed { 0x8080_8080 } else { 0 };
+        let flip = if form.signed { 0x80 } else { 0 };
         for r in 0..WIDTH.min(weight.rows - first) {
             weight.kind.ints(weight.row(first + r), block, &mut self.ints);
-            let words = self.ints.q[..shape.n].as_chunks::<4>().0;
-            for (quad, word) in self.q.iter_mut().zip(words) {
-                let word = (u32::from_le_bytes(*word) ^ flip).to_le_bytes();
-                quad[4 * r..4 * r + 4].copy_from_slice(&word);
+            // Rows beside each other in a vector, vectors beside each other for sixteen rows.
+            let (rows, vectors) = (64 / S::SIDE, S::SIDE / 4);
+            for (i, side) in self.ints.q[..shape.n].chunks_exact(S::SIDE).enumerate() {
+                let at = &mut self.q[i * vectors + r / rows][S::SIDE * (r % rows)..][..S::SIDE];
+                for (to, from) in at.iter_mut().zip(side) {
+                    *to = from ^ flip;
+                }
             }
             for run in 0..shape.n / shape.sub {
                 self.scale[run][r] = i32::from(self.ints.scale[run]);
@@ -98,9 +101,9 @@ impl Panel {
     }
 }
 
-/// Adds one block's products for `T` activation rows.
+/// Adds one block's products for `T` activation rows, which are `P` pairs.
 #[inline(always)]
-fn add_block<S: Simd, const T: usize>(
+fn add_block<S: Simd, const T: usize, const P: usize>(
     s: S,
     panel: &Panel,
     form: Form,
@@ -123,17 +126,23 @@ fn add_block<S: Simd, const T: usize>(
             sums[t] = sixteens.iter().map(|sum| i32::from(*sum)).sum();
             dots[t] = s.splat_i(form.rest * sums[t]);
         }
-        let mut q = [&[][..]; T];
-        for t in 0..T {
-            q[t] = rows[t].q[at..][..shape.sub].as_chunks::<4>().0;
+        let octets = rows.map(|row| row.q[at..][..shape.sub].as_chunks::<8>().0);
+        // A row alone is paired with itself.
+        let pair = |p: usize| [2 * p, (2 * p + 1).min(T - 1)];
+        let mut pairs = [[s.splat_i(0); 2]; P];
+        for p in 0..P {
+            pairs[p] = s.pair(pair(p).map(|t| dots[t]));
         }
-        for (i, w) in panel.q[run * quads..][..quads].iter().enumerate() {
-            let w = s.load_b(w);
-            for t in 0..T {
-                let x = s.splat_b(&q[t][i]);
-                dots[t] =
-                    if form.signed { s.dot_ss(dots[t], w, x) } else { s.dot_us(dots[t], w, x) };
+        for (i, w) in panel.q[run * quads..][..quads].as_chunks::<2>().0.iter().enumerate() {
+            let w = [s.load_b(&w[0]), s.load_b(&w[1])];
+            for p in 0..P {
+                let x = pair(p).map(|t| &octets[t][i]);
+                pairs[p] = s.dot_pair(pairs[p], w, x, form.signed);
             }
+        }
+        for p in 0..P {
+            let (unpaired, [a, b]) = (s.unpair(pairs[p]), pair(p));
+            (dots[b], dots[a]) = (unpaired[1], unpaired[0]);
         }
         for t in 0..T {
             products[t] = if shape.scales {

@@ -88,3 +88,6 @@ fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let e = exp(s, s.mul(inner, s.splat(-1.595_769_1)));
     s.div(x, s.add(s.splat(1.0), e))
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ impl<'a, S: Simd> Thread<'a, S> {
                 work.cancelled.store(true, Ordering::Relaxed);
             }
             let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
-            work.barrier.wait(work.threads);
+            work.barrier.wait();
             if let Some((times, start)) = start {
                 let nanos = start.elapsed().as_nanos() as usize;
                 times[self.op - 1].fetch_add(nanos, Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl<'a, S: Simd> Thread<'a, S> {
             }
         }
         if op.parts.iter().any(|part| part.form == Form::Fast) {
-            self.work.barrier.wait(self.work.threads);
+            self.work.barrier.wait();
         }
     }
 

@@ -22,6 +22,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`Simd::dot_us`] takes unsigned bytes above 127.
     const FULL_U8: bool;
+    /// Bytes of a row that [`Simd::dot_pair`] has side by side: 4, or 8 for matrix instructions.
+    const SIDE: usize = 4;
     /// Sixteen f32.
     type F: Copy;
     /// Sixteen i32.
@@ -71,6 +73,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The larger of each pair; `b` where either is no number.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller of each pair; `b` where either is no number.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// The magnitude of each lane.
     fn abs(self, a: Self::F) -> Self::F;
     /// Each lane rounded to the nearest whole number, halves to even.
@@ -120,6 +124,30 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn dot_us(self, acc: Self::I, u: Self::B, s: Self::B) -> Self::I;
     /// Adds to each lane of `acc` four products of `w` and `x`, both signed, `x` above -128.
     fn dot_ss(self, acc: Self::I, w: Self::B, x: Self::B) -> Self::I;
+    /// Accumulators of two activation rows, as [`Simd::dot_pair`] wants them.
+    #[inline(always)]
+    fn pair(self, acc: [Self::I; 2]) -> [Self::I; 2] {
+        acc
+    }
+    /// The accumulators that went into [`Simd::pair`].
+    #[inline(always)]
+    fn unpair(self, acc: [Self::I; 2]) -> [Self::I; 2] {
+        acc
+    }
+    /// Adds eight products of each of sixteen rows `w` with each of two rows `x`.
+    ///
+    /// The bytes of `w` are (8 / SIDE, row, SIDE) where SIDE is 4 and (row, 8) where it is 8; they
+    /// are signed or not as for [`Simd::dot_ss`] and [`Simd::dot_us`].
+    #[inline(always)]
+    fn dot_pair(
+        self,
+        acc: [Self::I; 2],
+        w: [Self::B; 2],
+        x: [&[i8; 8]; 2],
+        signed: bool,
+    ) -> [Self::I; 2] {
+        dot_pair(self, acc, w, x, signed)
+    }
     /// Two halves as one vector.
     fn join(self, low: Self::H, high: Self::H) -> Self::B;
 
@@ -154,25 +182,44 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
 }
 
-/// `e` to the power of each lane: within 2 ulp; 0 below -87, as softmax needs it.
+/// [`Simd::dot_pair`] in products of four.
+#[inline(always)]
+fn dot_pair<S: Simd>(
+    s: S,
+    mut acc: [S::I; 2],
+    w: [S::B; 2],
+    x: [&[i8; 8]; 2],
+    signed: bool,
+) -> [S::I; 2] {
+    for (acc, x) in acc.iter_mut().zip(x) {
+        for (w, x) in w.into_iter().zip(x.as_chunks().0) {
+            let x = s.splat_b(x);
+            *acc = if signed { s.dot_ss(*acc, w, x) } else { s.dot_us(*acc, w, x) };
+        }
+    }
+    acc
+}
+
+/// `e` to the power of each lane: within 2 ulp from -86 up to where f32 ends (88.72), then
+/// infinite; 0 below -86, as softmax needs it, and for what is no number.
 ///
 /// Range reduction to `2^n * e^r` with `|r| <= ln 2 / 2` (Cody and Waite 1980), then the Taylor
-/// polynomial of degree 7.
+/// polynomial of degree 7. It is doubled, so that half of `2^n`, which is always an f32, remains.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    const COEFFICIENTS: [f32; 6] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0];
-    let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.fma(n, s.splat(-0.693_359_4), x);
+    const COEFFICIENTS: [f32; 7] = [2.0 / 720.0, 2.0 / 120.0, 2.0 / 24.0, 2.0 / 6.0, 1.0, 2.0, 2.0];
+    const LEAST: f32 = -86.0;
+    // 89 is infinite already.
+    let inside = s.min(s.max(x, s.splat(LEAST)), s.splat(89.0));
+    let n = s.round(s.mul(inside, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.fma(n, s.splat(-0.693_359_4), inside);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
-    let mut y = s.splat(1.0 / 5040.0);
+    let mut y = s.splat(2.0 / 5040.0);
     for c in COEFFICIENTS {
         y = s.fma(y, r, s.splat(c));
     }
-    let y = s.fma(y, r, s.splat(1.0));
-    // The clamp only keeps lanes that `keep_from` discards, or that overflow, within pow2's range.
-    let n = s.max(n, s.splat(-126.0));
-    let n = s.sub(s.splat(0.0), s.max(s.sub(s.splat(0.0), n), s.splat(-127.0)));
-    s.keep_from(x, s.splat(-87.0), s.mul(y, s.pow2(n)))
+    let half = s.pow2(s.sub(n, s.splat(1.0)));
+    s.keep_from(x, s.splat(LEAST), s.mul(y, half))
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Team {
 }
 
 struct Common {
+    /// How often a thread looks before it yields.
+    spins: u32,
     /// Counts jobs; a worker runs one when it sees the number grow.
     job_number: AtomicUsize,
     job: UnsafeCell<Option<Job<'static>>>,
@@ -40,6 +42,7 @@ impl Team {
     pub fn new(threads: usize) -> Team {
         let threads = threads.max(1);
         let shared = Arc::new(Common {
+            spins: spins(threads),
             job_number: AtomicUsize::new(0),
             job: UnsafeCell::new(None),
             running: AtomicUsize::new(0),
@@ -90,7 +93,7 @@ struct Finished<'a>(&'a Common);
 
 impl Drop for Finished<'_> {
     fn drop(&mut self) {
-        wait_until(|| self.0.running.load(Ordering::Acquire) == 0);
+        wait_until(self.0.spins, || self.0.running.load(Ordering::Acquire) == 0);
     }
 }
 
@@ -128,7 +131,7 @@ impl Common {
 
     fn await_job(&self, id: usize, seen: usize) {
         let new = || self.job_number.load(Ordering::SeqCst) != seen;
-        for _ in 0..SPINS {
+        for _ in 0..self.spins {
             if new() {
                 return;
             }
@@ -157,13 +160,20 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Spins until `done`, yielding the core now and then.
+/// How often a thread of a team looks before it yields: with fewer cores than threads at once,
+/// because what it waits for may need the very core that it holds.
+fn spins(threads: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    if threads > cores { 1 } else { SPINS }
+}
+
+/// Looks `spins` times, then yields the core between looks, until `done`.
 #[inline(always)]
-fn wait_until(done: impl Fn() -> bool) {
-    let mut spins = 0;
+fn wait_until(spins: u32, done: impl Fn() -> bool) {
+    let mut looks = 0;
     while !done() {
-        spins += 1;
-        if spins < SPINS {
+        looks += 1;
+        if looks < spins {
             spin_loop();
         } else {
             yield_now();
@@ -172,25 +182,33 @@ fn wait_until(done: impl Fn() -> bool) {
 }
 
 /// A point that every thread of a job reaches before any goes on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Barrier {
+    threads: usize,
+    spins: u32,
     arrived: AtomicUsize,
     round: AtomicUsize,
 }
 
 impl Barrier {
+    /// For so many threads.
+    pub fn new(threads: usize) -> Barrier {
+        let (arrived, round) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Barrier { threads, spins: spins(threads), arrived, round }
+    }
+
     /// Waits for the other threads.
     #[inline]
-    pub fn wait(&self, threads: usize) {
-        if threads == 1 {
+    pub fn wait(&self) {
+        if self.threads == 1 {
             return;
         }
         let round = self.round.load(Ordering::Relaxed);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == threads {
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             self.arrived.store(0, Ordering::Relaxed);
             self.round.store(round.wrapping_add(1), Ordering::Release);
         } else {
-            wait_until(|| self.round.load(Ordering::Acquire) != round);
+            wait_until(self.spins, || self.round.load(Ordering::Acquire) != round);
         }
     }
 }
@@ -218,13 +236,13 @@ mod tests {
 
     #[test]
     fn nobody_passes_a_barrier_alone() {
-        let (mut team, barrier, sum) = (Team::new(3), Barrier::default(), AtomicUsize::new(0));
+        let (mut team, barrier, sum) = (Team::new(3), Barrier::new(3), AtomicUsize::new(0));
         team.run(&|_| {
             for round in 1..=1000 {
                 sum.fetch_add(1, Ordering::Relaxed);
-                barrier.wait(3);
+                barrier.wait();
                 assert_eq!(sum.load(Ordering::Relaxed), 3 * round);
-                barrier.wait(3);
+                barrier.wait();
             }
         });
     }

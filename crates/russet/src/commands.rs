@@ -19,7 +19,7 @@ use crate::flags::Command;
 /// Does what the command line says.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),

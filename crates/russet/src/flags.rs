@@ -12,7 +12,8 @@ use crate::commands;
 
 /// Runs large language models on the machine in front of you, and says how near to its limit.
 #[derive(Debug, Parser)]
-#[command(name = "russet", version, propagate_version = true, after_help = AFTER, max_term_width = 100)]
+#[command(name = "russet", version, propagate_version = true, args_override_self = true)]
+#[command(after_help = AFTER, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +38,7 @@ Environment:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Run(commands::run::Args),
+    Run(Box<commands::run::Args>),
     Show(commands::show::Args),
     Explain(commands::explain::Args),
     Bench(commands::bench::Args),

@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use cpu::{Effort, Isa, Peaks};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::machine;
 
 /// The exit code of a program that was interrupted.
 pub const INTERRUPTED: u8 = 130;
@@ -49,6 +52,16 @@ pub fn bar(what: &'static str, total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total as u64).with_style(style).with_message(what)
+}
+
+/// The machine's peaks; says so where they have to be measured first.
+pub fn peaks(isa: Isa, threads: usize) -> Peaks {
+    machine::cached(isa, threads).unwrap_or_else(|| {
+        let spinner = spinner("measuring this machine, which is done once");
+        let peaks = machine::measure(isa, threads, Effort::Quick);
+        spinner.finish_and_clear();
+        peaks
+    })
 }
 
 /// Ctrl-C as a flag that a running answer reads. Pressed while nothing reads it, or a second time,

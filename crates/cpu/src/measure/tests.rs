@@ -21,8 +21,9 @@ fn every_rate_is_positive_on_all_vector_units() {
         check(setup.run(s));
     }
     #[cfg(target_arch = "aarch64")]
-    if let Some(s) = Neon::detect() {
-        check(setup.run(s));
+    {
+        <Neon<true>>::detect().inspect(|s| check(setup.run(*s)));
+        <Neon<false>>::detect().inspect(|s| check(setup.run(*s)));
     }
 }
 

@@ -219,6 +219,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn min(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        x!([_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
     fn abs(self, a: [__m256; 2]) -> [__m256; 2] {
         x!(a.map(|a| _mm256_andnot_ps(_mm256_set1_ps(-0.0), a)))
     }

@@ -39,45 +39,44 @@ fn enter<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Lane i + lane i + 8.
-#[inline(always)]
-unsafe fn fold8(a: __m512) -> __m256 {
-    unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn fold8(a: __m512) -> __m256 {
+    _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a))
 }
 
 /// Lane i + lane i + 4.
-#[inline(always)]
-unsafe fn fold4(a: __m256) -> __m128 {
-    unsafe { _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)) }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn fold4(a: __m256) -> __m128 {
+    _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a))
 }
 
 /// The sums of four vectors of four: lane i + lane i + 2 first.
-#[inline(always)]
-unsafe fn transpose_sum(a: [__m128; 4]) -> __m128 {
-    unsafe {
-        let ab = _mm_add_ps(_mm_movelh_ps(a[0], a[1]), _mm_movehl_ps(a[1], a[0]));
-        let cd = _mm_add_ps(_mm_movelh_ps(a[2], a[3]), _mm_movehl_ps(a[3], a[2]));
-        let even = _mm_shuffle_ps::<0b10_00_10_00>(ab, cd);
-        let odd = _mm_shuffle_ps::<0b11_01_11_01>(ab, cd);
-        _mm_add_ps(even, odd)
-    }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn transpose_sum(a: [__m128; 4]) -> __m128 {
+    let ab = _mm_add_ps(_mm_movelh_ps(a[0], a[1]), _mm_movehl_ps(a[1], a[0]));
+    let cd = _mm_add_ps(_mm_movelh_ps(a[2], a[3]), _mm_movehl_ps(a[3], a[2]));
+    let even = _mm_shuffle_ps::<0b10_00_10_00>(ab, cd);
+    let odd = _mm_shuffle_ps::<0b11_01_11_01>(ab, cd);
+    _mm_add_ps(even, odd)
 }
 
 /// In each 128 bits the sums of four vectors' 128 bits: few shuffles, which are what integer
 /// kernels run out of first.
-#[inline(always)]
-unsafe fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
-    unsafe {
-        let ab =
-            _mm512_add_epi32(_mm512_unpacklo_epi32(a[0], a[1]), _mm512_unpackhi_epi32(a[0], a[1]));
-        let cd =
-            _mm512_add_epi32(_mm512_unpacklo_epi32(a[2], a[3]), _mm512_unpackhi_epi32(a[2], a[3]));
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
-    }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a[0], a[1]), _mm512_unpackhi_epi32(a[0], a[1]));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(a[2], a[3]), _mm512_unpackhi_epi32(a[2], a[3]));
+    _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
 }
 
-#[inline(always)]
-unsafe fn fold4_i(a: __m256i) -> __m128i {
-    unsafe { _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a)) }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn fold4_i(a: __m256i) -> __m128i {
+    _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a))
 }
 
 #[inline(always)]
@@ -188,6 +187,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         x!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        x!(_mm512_min_ps(a, b))
     }
 
     #[inline(always)]

@@ -1,17 +1,30 @@
 //! NEON with the dot product instructions: four registers for a vector.
 #![allow(unsafe_code)]
 
+mod parts;
+
 use super::Simd;
-use std::arch::{aarch64::*, asm};
+use parts::*;
+use std::arch::aarch64::*;
 
-/// Proof of the dot product instructions; the rest is part of every 64-bit ARM.
+/// Proof of the dot product instructions, and where `MATRIX` of the matrix product instructions;
+/// the rest is part of every 64-bit ARM.
 #[derive(Clone, Copy, Debug)]
-pub struct Neon(());
+pub struct Neon<const MATRIX: bool>(());
 
-impl Neon {
+impl Neon<false> {
     /// The proof, if the processor has them.
-    pub fn detect() -> Option<Neon> {
+    pub fn detect() -> Option<Neon<false>> {
         std::arch::is_aarch64_feature_detected!("dotprod").then_some(Neon(()))
+    }
+}
+
+impl Neon<true> {
+    /// The proof, if the processor has them.
+    pub fn detect() -> Option<Neon<true>> {
+        (std::arch::is_aarch64_feature_detected!("dotprod")
+            && std::arch::is_aarch64_feature_detected!("i8mm"))
+        .then_some(Neon(()))
     }
 }
 
@@ -38,80 +51,10 @@ macro_rules! one {
     }};
 }
 
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn enter<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
-
-/// Adds to each lane four products of signed bytes.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn sdot(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: reads and writes registers only. Rust 1.95 has no stable intrinsic for it.
-    unsafe {
-        asm!(
-            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
-            inout(vreg) acc, in(vreg) a, in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    acc
-}
-
-/// The larger of each pair; `b` where either is no number, unlike `vmaxq_f32`.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn larger(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-    vbslq_f32(vcgtq_f32(a, b), a, b)
-}
-
-/// Lane i + lane i + 8, then i + 4.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn fold8_4(a: [float32x4_t; 4]) -> float32x4_t {
-    vaddq_f32(vaddq_f32(a[0], a[2]), vaddq_f32(a[1], a[3]))
-}
-
-/// Lane i + lane i + 2 of two vectors.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn fold2(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-    let low = vcombine_f32(vget_low_f32(a), vget_low_f32(b));
-    vaddq_f32(low, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
-}
-
-/// The sums of four vectors of four integers, as f32.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn sums_i(a: [int32x4_t; 4]) -> float32x4_t {
-    vcvtq_f32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
-}
-
-/// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn to_i32(x: float32x4_t) -> int32x4_t {
-    let whole = vcaltq_f32(x, vdupq_n_f32(2_147_483_648.0));
-    vbslq_s32(whole, vcvtnq_s32_f32(x), vdupq_n_s32(i32::MIN))
-}
-
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn from_f16(bits: uint16x4_t) -> float32x4_t {
-    vcvt_f32_f16(vreinterpret_f16_u16(bits))
-}
-
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn to_f16(a: float32x4_t, b: float32x4_t) -> uint8x16_t {
-    let (a, b) = (vcvt_f16_f32(a), vcvt_f16_f32(b));
-    vreinterpretq_u8_u16(vcombine_u16(vreinterpret_u16_f16(a), vreinterpret_u16_f16(b)))
-}
-
-impl Simd for Neon {
-    const NAME: &'static str = "NEON dotprod";
+impl<const MATRIX: bool> Simd for Neon<MATRIX> {
+    const NAME: &'static str = if MATRIX { "NEON i8mm" } else { "NEON dotprod" };
     const FULL_U8: bool = false;
+    const SIDE: usize = if MATRIX { 8 } else { 4 };
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
     type B = [int8x16_t; 4];
@@ -120,7 +63,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
-        x!(enter(f))
+        if MATRIX { x!(enter_matrix(f)) } else { x!(enter(f)) }
     }
 
     #[inline(always)]
@@ -245,6 +188,11 @@ impl Simd for Neon {
     #[inline(always)]
     fn max(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
         x4!(i, larger(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn min(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        x4!(i, smaller(a[i], b[i]))
     }
 
     #[inline(always)]
@@ -413,6 +361,39 @@ impl Simd for Neon {
             sdot(acc[2], w[2], x[2]),
             sdot(acc[3], w[3], x[3]),
         ])
+    }
+
+    #[inline(always)]
+    fn pair(self, [a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
+        if !MATRIX {
+            return [a, b];
+        }
+        let (low, high) = (x4!(i, vzip1q_s32(a[i], b[i])), x4!(i, vzip2q_s32(a[i], b[i])));
+        [[low[0], high[0], low[1], high[1]], [low[2], high[2], low[3], high[3]]]
+    }
+
+    #[inline(always)]
+    fn unpair(self, [a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
+        if !MATRIX {
+            return [a, b];
+        }
+        let (low, high) = ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]);
+        [x4!(i, vuzp1q_s32(low[i], high[i])), x4!(i, vuzp2q_s32(low[i], high[i]))]
+    }
+
+    #[inline(always)]
+    fn dot_pair(
+        self,
+        acc: [[int32x4_t; 4]; 2],
+        w: [[int8x16_t; 4]; 2],
+        x: [&[i8; 8]; 2],
+        signed: bool,
+    ) -> [[int32x4_t; 4]; 2] {
+        if !MATRIX {
+            return super::dot_pair(self, acc, w, x, signed);
+        }
+        let x = x!(vcombine_s8(vld1_s8(x[0].as_ptr()), vld1_s8(x[1].as_ptr())));
+        [x4!(i, smmla(acc[0][i], w[0][i], x)), x4!(i, smmla(acc[1][i], w[1][i], x))]
     }
 
     #[inline(always)]

@@ -27,6 +27,12 @@ fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+/// `a`, unless it is larger or either is no number.
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
 /// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
 #[inline(always)]
 fn to_i32(x: f32) -> i32 {
@@ -142,6 +148,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn max(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
         zip(a, b, larger)
+    }
+
+    #[inline(always)]
+    fn min(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, smaller)
     }
 
     #[inline(always)]

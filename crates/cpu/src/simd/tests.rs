@@ -150,6 +150,7 @@ fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
         ("div", of(s, s.div(a, b))),
         ("fma", of(s, s.fma(a, b, c))),
         ("max", of(s, s.max(a, b))),
+        ("min", of(s, s.min(a, b))),
         ("abs", of(s, s.abs(a))),
         ("round", of(s, s.round(a))),
         ("pow2", of(s, s.pow2(powers))),
@@ -259,7 +260,7 @@ fn check_halves<S: Simd>(s: S) {
     }
 }
 
-/// `exp` is within 2 ulp of e to the power of x from -87 to 88, and 0 below.
+/// `exp` is within 2 ulp of e to the power of x from -86 to 88.72, 0 below and infinite above.
 fn check_exp<S: Simd>(s: S) {
     let of = |x: [f32; 16]| {
         let mut y = [0.0; 16];
@@ -269,17 +270,19 @@ fn check_exp<S: Simd>(s: S) {
     let steps = 400_000;
     for step in (0..=steps).step_by(16) {
         let x: [f32; 16] =
-            from_fn(|i| (-87.0 + 175.0 * (step + i) as f32 / steps as f32).min(88.0));
+            from_fn(|i| (-86.0 + 175.0 * (step + i) as f32 / steps as f32).min(88.72));
         for (x, y) in x.into_iter().zip(of(x)) {
             let wanted = f64::from(x).exp();
             let nearest = wanted as f32;
-            let ulp = f64::from(nearest.next_up()) - f64::from(nearest);
+            let ulp = f64::from(nearest) - f64::from(nearest.next_down());
             let off = (f64::from(y) - wanted).abs() / ulp;
             assert!(off <= 2.0, "{}: exp({x}) is {y}, {off} ulp off", S::NAME);
         }
     }
-    let low = [-87.01, -88.0, -103.0, -1e4, f32::MIN, f32::NEG_INFINITY];
+    let low = [-86.01, -88.0, -103.0, -1e4, f32::MIN, f32::NEG_INFINITY];
     assert_eq!(of(from_fn(|i| low[i % 6])), [0.0; 16], "{}", S::NAME);
+    let high = [88.73, 89.0, 103.0, 1e4, f32::MAX, f32::INFINITY];
+    assert_eq!(of(from_fn(|i| high[i % 6])), [f32::INFINITY; 16], "{}", S::NAME);
     assert_eq!(of([0.0; 16]), [1.0; 16], "{}", S::NAME);
 }
 
@@ -313,7 +316,8 @@ fn avx2_is_scalar() {
 #[test]
 #[cfg(target_arch = "aarch64")]
 fn neon_is_scalar() {
-    check_all(super::neon::Neon::detect());
+    check_all(<super::neon::Neon<false>>::detect());
+    check_all(<super::neon::Neon<true>>::detect());
 }
 
 #[test]
@@ -326,6 +330,8 @@ fn scalar_does_what_the_trait_says() {
     assert_eq!(s.sum(x), (four[0] + four[2]) + (four[1] + four[3]));
     assert_eq!(s.max([f32::NAN; 16], [1.0; 16]), [1.0; 16]);
     assert!(s.max([1.0; 16], [f32::NAN; 16])[0].is_nan());
+    assert_eq!(s.min([f32::NAN; 16], [1.0; 16]), [1.0; 16]);
+    assert_eq!(s.min([2.0; 16], [1.0; 16]), [1.0; 16]);
     assert_eq!(s.round([2.5; 16]), [2.0; 16]);
     assert_eq!(s.pow2([-126.0; 16]), [f32::MIN_POSITIVE; 16]);
     let ints = from_fn(|i| i as i32);

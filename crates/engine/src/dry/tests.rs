@@ -1,3 +1,5 @@
+//! DRY against its definition, term by term.
+
 use super::*;
 use proptest::prelude::*;
 

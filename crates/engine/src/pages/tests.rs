@@ -1,3 +1,5 @@
+//! Pages are conserved, whatever is taken, shared and given back.
+
 use super::*;
 use proptest::prelude::*;
 

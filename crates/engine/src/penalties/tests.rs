@@ -1,3 +1,5 @@
+//! Penalties against their definitions.
+
 use super::*;
 use proptest::prelude::*;
 

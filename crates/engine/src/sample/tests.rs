@@ -1,3 +1,5 @@
+//! Each sampler against its definition, and the frequencies of what is drawn.
+
 use super::*;
 use crate::sampling::Dry;
 use proptest::prelude::*;

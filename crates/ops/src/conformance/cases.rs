@@ -80,7 +80,7 @@ impl Builder {
 fn linear(kind: Kind) -> Vec<Case> {
     let cols = 3 * kind.block_len().max(32);
     let mut forms = vec![Form::Exact];
-    if kind.int_shape().is_some_and(|shape| cols % shape.n == 0) {
+    if kind.int_shape().is_some_and(|shape| cols.is_multiple_of(shape.n)) {
         forms.push(Form::Fast);
     }
     let case = |form, rows: u32| {

@@ -69,7 +69,7 @@ pub fn random_tensor(kind: Kind, rows: usize, cols: usize, seed: u64) -> Tensor 
         let one = Bytes::from_vec(block.clone());
         let tensor = Tensor::new(kind, 1, kind.block_len(), one).expect("one block");
         tensor.decode_row(0, &mut values);
-        if values.iter().all(|v| v.abs() < 1e5) {
+        if values.iter().all(|v| v.abs() < 4.0) {
             data.extend(block);
         }
     }

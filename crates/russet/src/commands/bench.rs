@@ -110,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             flags::Backend::Cpu => Arc::new(Cpu::new(isa, threads)),
             flags::Backend::Reference => Arc::new(Reference),
         };
-        let peaks = machine::peaks(isa, threads);
+        let peaks = terminal::peaks(isa, threads);
         for &test in &tests {
             results.push(measure(&args, &opened, &*backend, peaks, test)?);
         }

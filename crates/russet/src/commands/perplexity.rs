@@ -3,6 +3,7 @@
 mod tally;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use russet::{Model, Opened, Options};
 use serde_json::json;
 
 use crate::flags::{BatchArgs, ModelArgs, PrecisionArgs, ResourceArgs};
-use crate::{load, terminal};
+use crate::terminal;
 use tally::{Distances, Losses, log_softmax};
 
 /// Measure how well a model predicts a text
@@ -82,12 +83,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     let tokens = text.ids.len();
-    if args.json {
-        println!("{:#}", result.json(tokens, chunks.len()));
-    } else {
-        println!("{tokens} tokens in {} chunks of {}", chunks.len(), args.context);
-        print!("{}", result.text());
-    }
+    let count = chunks.len();
+    let text = match args.json {
+        true => format!("{:#}\n", result.json(tokens, count)),
+        false => {
+            format!("{tokens} tokens in {count} chunks of {}\n{}", args.context, result.text())
+        }
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -216,10 +216,13 @@ pub fn settings(sampling: &russet::Sampling) -> String {
             list.push(format!("{name} {value}"));
         }
     };
-    add("top-k", sampling.top_k as f32, 0.0);
-    add("top-p", sampling.top_p, 1.0);
-    add("min-p", sampling.min_p, 0.0);
-    add("typical-p", sampling.typical_p, 1.0);
+    // The likeliest token is never cut off.
+    if sampling.temperature > 0.0 {
+        add("top-k", sampling.top_k as f32, 0.0);
+        add("top-p", sampling.top_p, 1.0);
+        add("min-p", sampling.min_p, 0.0);
+        add("typical-p", sampling.typical_p, 1.0);
+    }
     add("repeat-penalty", sampling.repeat_penalty, 1.0);
     add("repeat-last-n", sampling.repeat_last_n as f32, off.repeat_last_n as f32);
     add("presence-penalty", sampling.presence_penalty, 0.0);

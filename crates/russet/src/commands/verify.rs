@@ -1,5 +1,6 @@
 //! `russet verify`: a model's numbers beside those of another program.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -54,11 +55,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         reference.vocab
     );
     let logits = worst_logit(&mut model, &reference)?;
-    println!("{}", logits.text(&reference));
     let greedy = greedy(&mut model, &reference, args.tolerance)?;
-    println!("{}", greedy.text(&reference));
     let holds = logits.difference <= args.tolerance && greedy.holds();
-    println!("{} within {}", if holds { "holds" } else { "differs: not" }, args.tolerance);
+    let verdict = if holds { "holds" } else { "differs: not" };
+    writeln!(
+        std::io::stdout().lock(),
+        "{}\n{}\n{verdict} within {}",
+        logits.text(&reference),
+        greedy.text(&reference),
+        args.tolerance
+    )?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,5 +1,6 @@
 //! Where the time goes: kinds of operation beside their bytes and FLOPs.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub fn kinds(program: &Program, profile: &Profile, work: &Work, peaks: Peaks) ->
         })
     };
     let mut kinds: Vec<Kind> = Op::NAMES.iter().filter_map(|name| kind(name)).collect();
-    kinds.sort_by(|a, b| b.time.cmp(&a.time));
+    kinds.sort_by_key(|kind| Reverse(kind.time));
     kinds
 }
 

@@ -23,6 +23,7 @@ pub struct Asker {
     pub template: Option<ChatTemplate>,
     special: bool,
     quiet: bool,
+    verbose: bool,
 }
 
 /// Prompts shorter than this are read before a bar is of use.
@@ -38,6 +39,7 @@ impl Asker {
             template,
             special: args.special,
             quiet: args.quiet,
+            verbose: args.verbose,
         };
         if args.verbose {
             eprint!("{}", asker.about()?);
@@ -74,14 +76,13 @@ impl Asker {
             "model     {} ({}), {} parameters\n\
              context   {} tokens\n\
              template  {template}\n\
-             sampling  {}, seed {} ({origin})\n\
+             sampling  {} ({origin})\n\
              runs on   {backend}, {isa}, {threads} threads\n",
             model.title(),
             model.spec().family,
             model.spec().parameters(),
             model.context(),
             settings(&sampling),
-            sampling.seed,
         ))
     }
 
@@ -138,6 +139,9 @@ impl Asker {
         let wall = started.elapsed();
         failed.map_or(Ok(()), Err)?;
         print("\n")?;
+        if self.verbose {
+            eprintln!("seed {}", job.sampling.seed);
+        }
         if !self.quiet {
             eprintln!("{}", report::line(&self.model, &answer, wall));
         }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use plan::cost::{self, Load};
 use russet::{Finish, Finished, Model};
 
-use crate::machine;
-use crate::terminal::{percent, significant};
+use crate::terminal::{self, percent, significant};
 
 /// The statistics of an answer that took `wall`.
 pub fn line(model: &Model, answer: &Finished, wall: Duration) -> String {
@@ -43,7 +42,7 @@ pub fn line(model: &Model, answer: &Finished, wall: Duration) -> String {
 /// The share of the speed that memory allows; measured now if it never was.
 fn roofline(model: &Model, depth: f64, tokens_per_second: f64) -> String {
     let runtime = model.runtime();
-    let peaks = machine::peaks(runtime.isa(), runtime.threads());
+    let peaks = terminal::peaks(runtime.isa(), runtime.threads());
     let bytes = cost::total(model.program(), Load::decode(depth)).bytes;
     let share = bytes * tokens_per_second / (peaks.read_gb_s * 1e9);
     format!("{} of {} GB/s", percent(share), significant(peaks.read_gb_s))

@@ -1,5 +1,7 @@
 //! The CPU backend passes every conformance case, on all vector units and teams of threads.
 
+mod same_bits;
+
 use cpu::{Cpu, Isa};
 use ops::conformance::{self, Cut};
 

@@ -1,0 +1,103 @@
+//! What the NEON primitives are made of: functions of registers.
+#![allow(unsafe_code)]
+
+use std::arch::{aarch64::*, asm};
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn enter<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[target_feature(enable = "neon,dotprod,i8mm")]
+#[inline]
+pub fn enter_matrix<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// Adds the products of two rows of eight signed bytes with two rows: (row of a, row of b).
+#[target_feature(enable = "neon,i8mm")]
+#[inline]
+pub fn smmla(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: reads and writes registers only. Rust 1.95 has no stable intrinsic for it.
+    unsafe {
+        asm!(
+            "smmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) acc, in(vreg) a, in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    acc
+}
+
+/// Adds to each lane four products of signed bytes.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn sdot(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: reads and writes registers only. Rust 1.95 has no stable intrinsic for it.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) acc, in(vreg) a, in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    acc
+}
+
+/// The larger of each pair; `b` where either is no number, unlike `vmaxq_f32`.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn larger(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    vbslq_f32(vcgtq_f32(a, b), a, b)
+}
+
+/// The smaller of each pair; `b` where either is no number.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn smaller(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    vbslq_f32(vcltq_f32(a, b), a, b)
+}
+
+/// Lane i + lane i + 8, then i + 4.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn fold8_4(a: [float32x4_t; 4]) -> float32x4_t {
+    vaddq_f32(vaddq_f32(a[0], a[2]), vaddq_f32(a[1], a[3]))
+}
+
+/// Lane i + lane i + 2 of two vectors.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn fold2(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    let low = vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+    vaddq_f32(low, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
+}
+
+/// The sums of four vectors of four integers, as f32.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn sums_i(a: [int32x4_t; 4]) -> float32x4_t {
+    vcvtq_f32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
+}
+
+/// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn to_i32(x: float32x4_t) -> int32x4_t {
+    let whole = vcaltq_f32(x, vdupq_n_f32(2_147_483_648.0));
+    vbslq_s32(whole, vcvtnq_s32_f32(x), vdupq_n_s32(i32::MIN))
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn from_f16(bits: uint16x4_t) -> float32x4_t {
+    vcvt_f32_f16(vreinterpret_f16_u16(bits))
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn to_f16(a: float32x4_t, b: float32x4_t) -> uint8x16_t {
+    let (a, b) = (vcvt_f16_f32(a), vcvt_f16_f32(b));
+    vreinterpretq_u8_u16(vcombine_u16(vreinterpret_u16_f16(a), vreinterpret_u16_f16(b)))
+}
