@@ -3,7 +3,7 @@
 use crate::attend::Tile;
 use crate::features::Isa;
 use crate::linear::Scratch;
-use crate::run::{Own, Thread};
+use crate::run::{Own, Progress, Thread};
 use crate::share::Shared;
 use crate::simd::Simd;
 #[cfg(target_arch = "aarch64")]
@@ -11,7 +11,7 @@ use crate::simd::neon::Neon;
 use crate::simd::scalar::Scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
-use crate::team::{Barrier, Team};
+use crate::team::Team;
 use crate::work::{RoundedRoom, Work};
 use blocks::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -58,7 +58,7 @@ impl Backend for Cpu {
         let Op::Linear(linear) = op else { return Ok(()) };
         for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
             let info = program.weight(part.weight);
-            if !info.kind.int_shape().is_some_and(|shape| info.cols % shape.n == 0) {
+            if info.kind.int_shape().is_none_or(|shape| !info.cols.is_multiple_of(shape.n)) {
                 let reason = format!("{} as {} has no integer form", info.name, info.kind);
                 return Err(Unsupported { backend: self.name(), op: op.name(), reason });
             }
@@ -102,7 +102,7 @@ struct Loaded {
     rounded: [Room; 2],
     own: Vec<Mutex<Own>>,
     claims: Vec<AtomicUsize>,
-    barrier: Barrier,
+    finished: AtomicUsize,
     cancelled: AtomicBool,
     times: Vec<AtomicUsize>,
     profiling: bool,
@@ -171,7 +171,7 @@ impl Loaded {
             wanted: Vec::with_capacity(sizes.outputs),
             claims: counters(2 * count * threads),
             times: counters(count),
-            barrier: Barrier::new(threads),
+            finished: AtomicUsize::new(0),
             cancelled: AtomicBool::new(false),
             profiling: false,
             profile: Profile { steps: 0, ops: vec![Duration::ZERO; count] },
@@ -260,15 +260,16 @@ impl Loaded {
                 sums: Shared::new(&mut room.sums),
             }),
             claims: &self.claims,
-            barrier: &self.barrier,
+            finished: &self.finished,
             threads: team.threads(),
+            spins: team.spins(),
             cancelled: &self.cancelled,
             times: self.profiling.then_some(&self.times),
         };
         let own = &self.own;
         team.run(&|id| {
             if let Ok(mut own) = own[id].lock() {
-                Thread { s, work: &work, own: &mut own, id, op: 0 }.run();
+                Thread { s, work: &work, own: &mut own, id, progress: Progress::default() }.run();
             }
         });
     }
@@ -284,6 +285,7 @@ impl Executor for Loaded {
         let wanted = step.rows.iter().enumerate().filter(|(_, row)| row.output != Output::None);
         self.wanted.extend(wanted.map(|(i, _)| i as u32));
         self.claims.iter().for_each(|claim| claim.store(0, Ordering::Relaxed));
+        self.finished.store(0, Ordering::Relaxed);
         self.cancelled.store(false, Ordering::Relaxed);
         match self.isa {
             #[cfg(target_arch = "x86_64")]

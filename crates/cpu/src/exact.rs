@@ -12,7 +12,8 @@ use blocks::{Kind, Tensor};
 const TILE: usize = 4;
 
 /// Multiplies weight rows `first .. first + 4` (as many as there are) with each row of `x`,
-/// (m, cols); `put` takes the row and its four products. `decoded` has room for four rows; the bytes `ahead` are fetched meanwhile.
+/// (m, cols); `put` takes the row and its four products. `decoded` has room for four rows; the
+/// bytes `ahead` are fetched meanwhile.
 #[inline(always)]
 pub fn multiply<S: Simd>(
     s: S,
@@ -111,7 +112,7 @@ fn tile<S: Simd, P: Plain, const T: usize>(
             }
         }
     }
-    if cols % 16 != 0 {
+    if !cols.is_multiple_of(16) {
         let k = cols / 16;
         for t in 0..T {
             let x = s.load_n(&x[t][16 * k..]);

@@ -95,8 +95,8 @@ impl Setup {
         let aligned = buffer.as_ptr().align_offset(LINE);
         let lines = buffer[aligned..].as_chunks_mut::<16>().0;
         thread::scope(|scope| {
-            // Written, since the system backs untouched memory with one page of zeros; and each part
-            // by its own thread, so that the parts spread over the memory of all sockets.
+            // Written, since the system backs untouched memory with one page of zeros; and each
+            // part by its own thread, so that the parts spread over the memory of all sockets.
             for part in lines.chunks_exact_mut(part) {
                 scope.spawn(|| part.fill([1.0; 16]));
             }

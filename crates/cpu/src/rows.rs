@@ -85,7 +85,7 @@ fn silu<S: Simd>(s: S, x: S::F) -> S::F {
 fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let cube = s.mul(s.mul(x, x), x);
     let inner = s.fma(cube, s.splat(0.044_715), x);
-    let e = exp(s, s.mul(inner, s.splat(-1.595_769_1)));
+    let e = exp(s, s.mul(inner, s.splat(-1.595_769)));
     s.div(x, s.add(s.splat(1.0), e))
 }
 

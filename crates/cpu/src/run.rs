@@ -1,5 +1,5 @@
 //! One thread's share of a step: every thread walks the program, claims chunks of each operation
-//! and meets the others after each stage.
+//! and goes on when a stage's chunks are all finished.
 #![allow(unsafe_code)]
 
 use crate::attend::{Cached, Tile};
@@ -8,13 +8,14 @@ use crate::plain::{F16, F32, Plain};
 use crate::rounded::round_row;
 use crate::rows;
 use crate::simd::Simd;
+use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
     Argmax, Attend, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite, Linear, Output, PAGE,
     Pick, RmsNorm, Rope,
 };
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Rows of a prompt whose queries attend together.
@@ -24,59 +25,88 @@ const CHUNK_VALUES: usize = 4096;
 
 /// A thread's own memory.
 pub struct Own {
+    /// For products.
     pub scratch: Scratch,
+    /// Queries that attend together.
     pub tile: Tile,
+    /// Frequencies of a rotation, one per pair.
     pub frequencies: Vec<f32>,
+    /// Cosines of a row's angles, scaled.
     pub cos: Vec<f32>,
+    /// Sines of a row's angles, scaled.
     pub sin: Vec<f32>,
 }
 
 /// A thread in a step.
 pub struct Thread<'a, S> {
+    /// The vector units.
     pub s: S,
+    /// What all threads share.
     pub work: &'a Work<'a>,
+    /// What is its own.
     pub own: &'a mut Own,
     /// Its number in the team; 0 measures and looks for cancellation.
     pub id: usize,
+    /// Where it is.
+    pub progress: Progress,
+}
+
+/// Where a thread is in the program.
+#[derive(Default)]
+pub struct Progress {
     /// The operation under way, counted over the program.
-    pub op: usize,
+    op: usize,
+    /// The operation and phase whose chunks are being claimed.
+    claiming: Option<(usize, usize)>,
+    /// Whether a chunk is being worked on.
+    busy: bool,
+    /// Chunks of all operations up to here, whoever works on them.
+    expected: usize,
 }
 
 impl<'a, S: Simd> Thread<'a, S> {
     /// Runs the program.
     pub fn run(&mut self) {
         let (work, id) = (self.work, self.id);
+        let _abandon = Abandon(work.cancelled);
         for stage in &work.program.stages {
             for op in &stage.ops {
-                let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
-                self.dispatch(op);
-                if let Some((times, start)) = start {
-                    let nanos = start.elapsed().as_nanos() as usize;
-                    times[self.op].fetch_add(nanos, Ordering::Relaxed);
-                }
-                self.op += 1;
+                self.timed(|this| this.dispatch(op));
+                self.progress.op += 1;
             }
             if id == 0 && work.step.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 work.cancelled.store(true, Ordering::Relaxed);
             }
-            let start = work.times.filter(|_| id == 0).map(|times| (times, Instant::now()));
-            work.barrier.wait();
-            if let Some((times, start)) = start {
-                let nanos = start.elapsed().as_nanos() as usize;
-                times[self.op - 1].fetch_add(nanos, Ordering::Relaxed);
-            }
+            self.progress.op -= 1;
+            self.timed(|this| this.settle());
+            self.progress.op += 1;
             if work.cancelled.load(Ordering::Relaxed) {
                 return;
             }
         }
     }
 
+    /// Adds the time of `part` to the operation under way, if this thread measures.
+    fn timed(&mut self, part: impl FnOnce(&mut Self)) {
+        let Some(times) = self.work.times.filter(|_| self.id == 0) else { return part(self) };
+        let start = Instant::now();
+        part(self);
+        let nanos = start.elapsed().as_nanos() as usize;
+        times[self.progress.op].fetch_add(nanos, Ordering::Relaxed);
+    }
+
     /// Claims chunk after chunk of `total`; `phase` is 0 or 1. A thread first takes its own share
     /// from the start, so that it reads memory in one direction, then what others have left.
-    fn claim(&self, phase: usize, total: usize) -> Option<usize> {
-        let threads = self.work.threads;
-        let claims = &self.work.claims[(2 * self.op + phase) * threads..][..threads];
-        (0..threads).find_map(|other| {
+    fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
+        let (threads, op) = (self.work.threads, self.progress.op);
+        if std::mem::take(&mut self.progress.busy) {
+            self.work.finished.fetch_add(1, Ordering::Release);
+        }
+        if self.progress.claiming.replace((op, phase)) != Some((op, phase)) {
+            self.progress.expected += total;
+        }
+        let claims = &self.work.claims[(2 * op + phase) * threads..][..threads];
+        let claimed = (0..threads).find_map(|other| {
             let owner = (self.id + other) % threads;
             let share = owner * total / threads..(owner + 1) * total / threads;
             // A look first: adding is dear where other threads add too.
@@ -85,11 +115,23 @@ impl<'a, S: Simd> Thread<'a, S> {
             }
             let chunk = claims[owner].fetch_add(1, Ordering::Relaxed);
             (chunk < share.len()).then_some(share.start + chunk)
-        })
+        });
+        self.progress.busy = claimed.is_some();
+        claimed
     }
 
-    /// Rounds the input for the parts that want it rounded, and waits for the other threads.
-    fn round(&self, op: &Linear) {
+    /// Waits until every chunk so far is finished. Threads are not waited for: one that the
+    /// system has set aside between two chunks holds nobody up.
+    fn settle(&self) {
+        let work = self.work;
+        wait_until(work.spins, || {
+            work.finished.load(Ordering::Acquire) >= self.progress.expected
+                || work.cancelled.load(Ordering::Relaxed)
+        });
+    }
+
+    /// Rounds the input for the parts that want it rounded, and waits until that is done.
+    fn round(&mut self, op: &Linear) {
         let wants = |n: usize| {
             op.parts.iter().any(|part| part.form == Form::Fast && self.work.block(part.weight) == n)
         };
@@ -100,7 +142,7 @@ impl<'a, S: Simd> Thread<'a, S> {
                 if wants(room.n) {
                     let (blocks, sums) = (cols / room.n, cols / 16);
                     // SAFETY: this thread alone has claimed the row, and nobody reads it before
-                    // the barrier below.
+                    // all rows are finished.
                     let (q, scales, sums) = unsafe {
                         (
                             room.q.write(row * cols..(row + 1) * cols),
@@ -117,7 +159,7 @@ impl<'a, S: Simd> Thread<'a, S> {
             }
         }
         if op.parts.iter().any(|part| part.form == Form::Fast) {
-            self.work.barrier.wait();
+            self.settle();
         }
     }
 
@@ -203,6 +245,17 @@ impl<'a, S: Simd> Thread<'a, S> {
     }
 }
 
+/// Tells the others when a thread's work panics, so that they do not wait for it.
+struct Abandon<'a>(&'a AtomicBool);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<S: Simd> Kernels for Thread<'_, S> {
     fn embed(&mut self, op: &Embed) {
         let (step, dim) = (self.work.step, self.work.width(op.y));
@@ -230,7 +283,8 @@ impl<S: Simd> Kernels for Thread<'_, S> {
 
     fn rms_norm(&mut self, op: &RmsNorm) {
         let (s, w, in_place) = (self.s, self.work.vector(op.w), op.x == op.y);
-        while let Some(row) = self.claim(0, self.work.count(op.x)) {
+        let count = self.work.count(op.x);
+        while let Some(row) = self.claim(0, count) {
             let y = self.work.rows_mut(op.y, row..row + 1);
             if in_place {
                 s.vectorize(
@@ -320,7 +374,8 @@ impl<S: Simd> Kernels for Thread<'_, S> {
         let (heads, kind) = (group.kv_heads as usize, group.kind);
         let tiles = step.rows.len().div_ceil(TILE_ROWS);
         while let Some(chunk) = self.claim(0, tiles * heads) {
-            // Later rows see more: they come first, so that no long one is left for the end.
+            // Later rows see more: they come first in every share, so that what is left for the
+            // end, and for other threads to take, is short.
             let (tile, head) = (tiles - 1 - chunk / heads, chunk % heads);
             let end = step.rows.len().min((tile + 1) * TILE_ROWS);
             let mut first = tile * TILE_ROWS;
@@ -339,7 +394,8 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     fn gated_act(&mut self, op: &GatedAct) {
         let (s, width) = (self.s, self.work.width(op.y));
         let chunks = width.div_ceil(CHUNK_VALUES);
-        while let Some(chunk) = self.claim(0, self.work.count(op.y) * chunks) {
+        let total = self.work.count(op.y) * chunks;
+        while let Some(chunk) = self.claim(0, total) {
             let (row, first) = (chunk / chunks, chunk % chunks * CHUNK_VALUES);
             let columns = first..width.min(first + CHUNK_VALUES);
             let up = &self.work.rows(op.up, row..row + 1)[columns.clone()];

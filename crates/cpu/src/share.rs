@@ -39,11 +39,8 @@ impl<'a, T> Shared<'a, T> {
     pub fn from(&self, start: usize) -> Shared<'a, T> {
         assert!(start <= self.len);
         // SAFETY: `start` is inside the slice.
-        Shared {
-            start: unsafe { self.start.add(start) },
-            len: self.len - start,
-            owner: PhantomData,
-        }
+        let at = unsafe { self.start.add(start) };
+        Shared { start: at, len: self.len - start, owner: PhantomData }
     }
 
     /// A part of it, to be read.

@@ -106,6 +106,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn spread(self, a: Self::I, j: usize) -> Self::I;
     /// `acc + a * b`
     fn mul_add_i(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    /// Adds to each lane of `acc` two products of the lanes' halves, which are signed.
+    fn dot_i16(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
     /// Each lane as f32, rounded to nearest even.
     fn to_f(self, a: Self::I) -> Self::F;
     /// The sums of four vectors, as f32.

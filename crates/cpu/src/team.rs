@@ -64,6 +64,11 @@ impl Team {
         self.workers.len() + 1
     }
 
+    /// How often a thread of the team looks before it yields its core.
+    pub fn spins(&self) -> u32 {
+        self.shared.spins
+    }
+
     /// Runs `job(thread)` on every thread and returns when all are done.
     pub fn run(&mut self, job: &(dyn Fn(usize) + Sync)) {
         let common = &*self.shared;
@@ -169,7 +174,7 @@ fn spins(threads: usize) -> u32 {
 
 /// Looks `spins` times, then yields the core between looks, until `done`.
 #[inline(always)]
-fn wait_until(spins: u32, done: impl Fn() -> bool) {
+pub fn wait_until(spins: u32, done: impl Fn() -> bool) {
     let mut looks = 0;
     while !done() {
         looks += 1;
@@ -177,38 +182,6 @@ fn wait_until(spins: u32, done: impl Fn() -> bool) {
             spin_loop();
         } else {
             yield_now();
-        }
-    }
-}
-
-/// A point that every thread of a job reaches before any goes on.
-#[derive(Debug)]
-pub struct Barrier {
-    threads: usize,
-    spins: u32,
-    arrived: AtomicUsize,
-    round: AtomicUsize,
-}
-
-impl Barrier {
-    /// For so many threads.
-    pub fn new(threads: usize) -> Barrier {
-        let (arrived, round) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Barrier { threads, spins: spins(threads), arrived, round }
-    }
-
-    /// Waits for the other threads.
-    #[inline]
-    pub fn wait(&self) {
-        if self.threads == 1 {
-            return;
-        }
-        let round = self.round.load(Ordering::Relaxed);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.round.store(round.wrapping_add(1), Ordering::Release);
-        } else {
-            wait_until(self.spins, || self.round.load(Ordering::Acquire) != round);
         }
     }
 }
@@ -232,18 +205,5 @@ mod tests {
             }
             assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 300));
         }
-    }
-
-    #[test]
-    fn nobody_passes_a_barrier_alone() {
-        let (mut team, barrier, sum) = (Team::new(3), Barrier::new(3), AtomicUsize::new(0));
-        team.run(&|_| {
-            for round in 1..=1000 {
-                sum.fetch_add(1, Ordering::Relaxed);
-                barrier.wait();
-                assert_eq!(sum.load(Ordering::Relaxed), 3 * round);
-                barrier.wait();
-            }
-        });
     }
 }

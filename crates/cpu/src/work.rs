@@ -4,7 +4,6 @@
 use crate::linear::Activations;
 use crate::rounded::Rounded;
 use crate::share::Shared;
-use crate::team::Barrier;
 use blocks::Tensor;
 use ops::{CacheRef, Domain, Form, Program, Slot, Step, WeightId};
 use std::ops::Range;
@@ -38,10 +37,12 @@ pub struct Work<'a> {
     pub rounded: [RoundedRoom<'a>; 2],
     /// Counters of claimed chunks, (operation, phase, thread).
     pub claims: &'a [AtomicUsize],
-    /// Where threads meet.
-    pub barrier: &'a Barrier,
-    /// How many meet there.
+    /// Chunks finished in this step.
+    pub finished: &'a AtomicUsize,
+    /// How many threads there are.
     pub threads: usize,
+    /// How often a thread looks before it yields its core.
+    pub spins: u32,
     /// Set when the step was cancelled.
     pub cancelled: &'a AtomicBool,
     /// Nanoseconds in each operation, when measuring.
@@ -62,6 +63,7 @@ pub struct RoundedRoom<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// Width of a slot.
     pub fn width(&self, slot: Slot) -> usize {
         self.program.slot(slot).width
     }
@@ -100,10 +102,12 @@ impl<'a> Work<'a> {
         unsafe { memory.write(start + rows.start * width..start + rows.end * width) }
     }
 
+    /// A vector as f32.
     pub fn vector(&self, weight: WeightId) -> &'a [f32] {
         &self.vectors[weight.0 as usize]
     }
 
+    /// A weight as it is stored.
     pub fn weight(&self, weight: WeightId) -> &'a Tensor {
         &self.weights[weight.0 as usize]
     }
@@ -114,6 +118,7 @@ impl<'a> Work<'a> {
         shape.map_or(ops::numerics::BLOCK_MAX, |shape| shape.n)
     }
 
+    /// The rows of a slot, rounded already where `form` is fast.
     pub fn activations(&self, x: Slot, weight: WeightId, form: Form) -> Activations<'a> {
         let (rows, cols) = (self.count(x), self.width(x));
         if form == Form::Exact {
@@ -122,7 +127,7 @@ impl<'a> Work<'a> {
         let n = self.block(weight);
         let room = if self.rounded[0].n == n { 0 } else { 1 };
         let room = &self.rounded[room];
-        // SAFETY: written before the barrier at the end of `round`; nobody writes until the stage
+        // SAFETY: written before all rows were finished in `round`; nobody writes until the stage
         // is over.
         let (q, scales, sums) = unsafe {
             (

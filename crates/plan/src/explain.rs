@@ -3,9 +3,12 @@
 use ops::{Form, Op, Part, Program, Slot, WeightId};
 use std::fmt::Write;
 
+/// The first and the last layer that print the same lines, and the lines.
+type Block = (Option<(u32, u32)>, Vec<String>);
+
 /// The program, one operation a line; runs of layers with the same lines are folded.
 pub fn explain(program: &Program) -> String {
-    let mut blocks: Vec<(Option<(u32, u32)>, Vec<String>)> = Vec::new();
+    let mut blocks: Vec<Block> = Vec::new();
     for stage in &program.stages {
         let lines = stage.ops.iter().map(|op| line(program, op));
         match (stage.layer, blocks.last_mut()) {

@@ -170,7 +170,7 @@ impl Lowering<'_> {
     fn part(&self, weight: WeightId, bias: Option<WeightId>, y: Slot, add: bool) -> Part {
         let info = self.program.weight(weight);
         let form = match (self.options.form, info.kind.int_shape()) {
-            (Form::Fast, Some(shape)) if info.cols % shape.n == 0 => Form::Fast,
+            (Form::Fast, Some(shape)) if info.cols.is_multiple_of(shape.n) => Form::Fast,
             _ => Form::Exact,
         };
         Part { weight, bias, y, add, form }

@@ -327,6 +327,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "this version does not download; give the path of a model that is here",
     ),
     (&["--grammar", "--grammar-file", "-j", "--json-schema"], "this version has no grammars"),
+    (&["-b", "--batch-size"], "a batch has one size here; give it with -ub"),
     (&["--kv-bits"], "keys and values are stored as f16 or f32; use --kv-type"),
 ];
 

@@ -1,4 +1,11 @@
 //! Formats whose blocks hold 32 weights: two blocks fill a vector.
+//!
+//! Versions tried on Q8_0, decoding with Qwen3-0.6B's shapes on two cores of Sapphire Rapids, of
+//! which memory delivers 31.4 GB/s:
+//! - four rows side by side, nothing fetched ahead: 10 GB/s (32%);
+//! - the next rows fetched into L1: 20 GB/s (64%);
+//! - vectors added at 512 bits before they are halved (9 shuffles for 24), the next rows fetched
+//!   into L2: 22 GB/s (70%). Fetching 1 to 4 KiB ahead is equal, 12 and 32 KiB are slower.
 
 use super::fetch;
 use crate::rounded::RoundedRow;

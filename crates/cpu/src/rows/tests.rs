@@ -19,8 +19,9 @@ fn check(act: Act, wanted: impl Fn(f64) -> f64) {
     for (x, y) in x.into_iter().zip(y) {
         let wanted = wanted(f64::from(x));
         let off = (f64::from(y) - wanted).abs();
-        // Results below 1e-35 may become zero, because `exp` becomes infinite.
-        assert!(off <= 2e-6 * wanted.abs() + 1e-35, "{act:?} of {x} is {y}, not {wanted}");
+        // The power is up to 88, and rounded; results below 1e-35 may become zero, because `exp`
+        // becomes infinite.
+        assert!(off <= 2e-5 * wanted.abs() + 1e-35, "{act:?} of {x} is {y}, not {wanted}");
     }
 }
 

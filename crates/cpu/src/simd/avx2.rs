@@ -339,6 +339,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn dot_i16(self, acc: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        x!([
+            _mm256_add_epi32(acc[0], _mm256_madd_epi16(a[0], b[0])),
+            _mm256_add_epi32(acc[1], _mm256_madd_epi16(a[1], b[1])),
+        ])
+    }
+
+    #[inline(always)]
     fn to_f(self, a: [__m256i; 2]) -> [__m256; 2] {
         x!([_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])])
     }

@@ -292,6 +292,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn dot_i16(self, acc: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        x!(_mm512_dpwssd_epi32(acc, a, b))
+    }
+
+    #[inline(always)]
     fn to_f(self, a: __m512i) -> __m512 {
         x!(_mm512_cvtepi32_ps(a))
     }

@@ -316,6 +316,11 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn dot_i16(self, acc: [int32x4_t; 4], a: [int32x4_t; 4], b: [int32x4_t; 4]) -> [int32x4_t; 4] {
+        x4!(i, dot_i16(acc[i], a[i], b[i]))
+    }
+
+    #[inline(always)]
     fn to_f(self, a: [int32x4_t; 4]) -> [float32x4_t; 4] {
         x4!(i, vcvtq_f32_s32(a[i]))
     }

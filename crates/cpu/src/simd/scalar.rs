@@ -233,6 +233,14 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn dot_i16(self, acc: [i32; 16], a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        let low = |x: i32| i32::from(x as i16);
+        let products =
+            zip(a, b, |a, b| (low(a) * low(b)).wrapping_add((a >> 16).wrapping_mul(b >> 16)));
+        zip(acc, products, i32::wrapping_add)
+    }
+
+    #[inline(always)]
     fn to_f(self, a: [i32; 16]) -> [f32; 16] {
         a.map(|a| a as f32)
     }

@@ -182,6 +182,7 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("pairs_u8", of_i(s, s.pairs_u8(from_fn(|i| bytes[i])))),
         ("spread", (0..4).flat_map(|j| of_i(s, s.spread(a, j))).collect()),
         ("mul_add_i", of_i(s, s.mul_add_i(a, b, c))),
+        ("dot_i16", of_i(s, s.dot_i16(a, b, c))),
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
         ("sum4_halves", bits(&[s.q_store(low), s.q_store(high)].concat())),

@@ -45,6 +45,15 @@ pub fn sdot(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     acc
 }
 
+/// Adds to each lane two products of signed halves.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn dot_i16(acc: int32x4_t, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+    let (a, b) = (vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+    let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+    vaddq_s32(acc, vpaddq_s32(low, vmull_high_s16(a, b)))
+}
+
 /// The larger of each pair; `b` where either is no number, unlike `vmaxq_f32`.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
