@@ -13,8 +13,12 @@ use crate::simd::Simd;
 use blocks::Tensor;
 use std::ops::Range;
 
-/// Weight rows in a chunk of work: a multiple of what any path takes at a time.
-pub const CHUNK: usize = 32;
+/// Weight rows in a chunk of work, of `rows` in all: some twelve chunks for each thread, so that
+/// unequal cores finish together, but not so small that claiming them counts. A multiple of what
+/// any path takes at a time.
+pub fn chunk_rows(rows: usize, threads: usize) -> usize {
+    (rows / (12 * threads)).next_multiple_of(16).clamp(16, 256)
+}
 
 /// Activation rows from which unpacking sixteen weight rows pays off.
 const PANEL_ROWS: usize = 6;

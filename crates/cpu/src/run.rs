@@ -58,8 +58,8 @@ pub struct Progress {
     op: usize,
     /// The operation and phase whose chunks are being claimed.
     claiming: Option<(usize, usize)>,
-    /// Whether a chunk is being worked on.
-    busy: bool,
+    /// Chunks that this thread has claimed and not yet reported finished.
+    unreported: usize,
     /// Chunks of all operations up to here, whoever works on them.
     expected: usize,
 }
@@ -99,24 +99,30 @@ impl<'a, S: Simd> Thread<'a, S> {
     /// from the start, so that it reads memory in one direction, then what others have left.
     fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
         let (threads, op) = (self.work.threads, self.progress.op);
-        if std::mem::take(&mut self.progress.busy) {
-            self.work.finished.fetch_add(1, Ordering::Release);
-        }
         if self.progress.claiming.replace((op, phase)) != Some((op, phase)) {
             self.progress.expected += total;
         }
-        let claims = &self.work.claims[(2 * op + phase) * threads..][..threads];
+        let claims = |owner: usize| {
+            &self.work.claims[owner * self.work.claims.len() / threads + 2 * op + phase]
+        };
         let claimed = (0..threads).find_map(|other| {
             let owner = (self.id + other) % threads;
             let share = owner * total / threads..(owner + 1) * total / threads;
             // A look first: adding is dear where other threads add too.
-            if claims[owner].load(Ordering::Relaxed) >= share.len() {
+            if claims(owner).load(Ordering::Relaxed) >= share.len() {
                 return None;
             }
-            let chunk = claims[owner].fetch_add(1, Ordering::Relaxed);
+            let chunk = claims(owner).fetch_add(1, Ordering::Relaxed);
             (chunk < share.len()).then_some(share.start + chunk)
         });
-        self.progress.busy = claimed.is_some();
+        match claimed {
+            Some(_) => self.progress.unreported += 1,
+            // Reported together: whoever waits, waits for the last chunk anyway.
+            None => {
+                let finished = std::mem::take(&mut self.progress.unreported);
+                self.work.finished.fetch_add(finished, Ordering::Release);
+            }
+        }
         claimed
     }
 
@@ -307,8 +313,9 @@ impl<S: Simd> Kernels for Thread<'_, S> {
         if rows == 0 {
             return;
         }
-        let chunks =
-            |part: &ops::Part| self.work.program.weight(part.weight).rows.div_ceil(linear::CHUNK);
+        let weight_rows = |part: &ops::Part| self.work.program.weight(part.weight).rows;
+        let size = linear::chunk_rows(op.parts.iter().map(weight_rows).sum(), self.work.threads);
+        let chunks = |part: &ops::Part| weight_rows(part).div_ceil(size);
         let total: usize = op.parts.iter().map(chunks).sum();
         let s = self.s;
         while let Some(mut chunk) = self.claim(1, total) {
@@ -328,8 +335,8 @@ impl<S: Simd> Kernels for Thread<'_, S> {
                 bias: part.bias.map(|bias| &work.vectors[bias.0 as usize][..]),
                 add: part.add,
             };
-            let first = chunk * linear::CHUNK;
-            let range = first..weight.rows.min(first + linear::CHUNK);
+            let first = chunk * size;
+            let range = first..weight.rows.min(first + size);
             let scratch = &mut self.own.scratch;
             s.vectorize(
                 #[inline(always)]

@@ -35,7 +35,7 @@ pub struct Work<'a> {
     pub sampled: Shared<'a, u32>,
     /// Rounded activations in blocks of 32 and of 256.
     pub rounded: [RoundedRoom<'a>; 2],
-    /// Counters of claimed chunks, (operation, phase, thread).
+    /// Counters of claimed chunks, (thread, operation, phase).
     pub claims: &'a [AtomicUsize],
     /// Chunks finished in this step.
     pub finished: &'a AtomicUsize,
