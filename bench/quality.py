@@ -65,7 +65,7 @@ def main():
     tokens = [draw.randrange(vocab) for _ in range(o.tokens)]
     print(f"{'file':34} {'russet':>10} {'llama.cpp':>10} {'ratio':>6}")
     for model in o.models:
-        ours = russet(o.russet, o.base, model, tokens, o.context, o.threads)["kl_mean"]
+        ours = russet(o.russet, o.base, model, tokens, o.context, o.threads)["mean KL"]
         theirs = llama(o.base, model, tokens, o.context, o.threads, o.repack)
         name = os.path.basename(model)
         print(f"{name:34} {ours:10.6f} {theirs:10.6f} {ours / theirs:6.3f}", flush=True)

@@ -37,8 +37,12 @@ impl Texts {
     }
 
     /// Those at a path: a GGUF file (with weights or without), a directory, a tokenizer.json or a
-    /// tokenizer.model, the last two with the tokenizer_config.json beside them.
+    /// tokenizer.model, the last two with the tokenizer_config.json beside them; or those of the
+    /// built-in model, where its name is no path.
     pub fn open(path: &Path) -> anyhow::Result<Texts> {
+        if path == Path::new(hub::BUILTIN) && !path.exists() {
+            return Ok(Texts::of(&crate::builtin()?));
+        }
         if path.is_dir() {
             let files = SideFiles::find(path);
             if files.tokenizer_json.is_some() || files.tokenizer_model.is_some() {
