@@ -77,14 +77,17 @@ impl Backend for Cpu {
     }
 }
 
-/// Sixty-four bytes at a cache line's start.
+/// Sixteen bytes: the largest alignment for which the allocator takes zeroed pages from the
+/// system as they are. For a larger one it would write zeros, and a cache of gigabytes would be
+/// resident before its first token.
 #[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
+#[repr(C, align(16))]
+struct Line([u8; 16]);
 
 /// Zeroed memory that the system hands over page by page as it is touched.
 fn lines(bytes: usize) -> Result<Box<[Line]>, Fault> {
-    bytemuck::try_zeroed_slice_box(bytes.div_ceil(64)).map_err(|()| Fault::OutOfMemory(bytes))
+    let count = bytes.div_ceil(size_of::<Line>());
+    bytemuck::try_zeroed_slice_box(count).map_err(|()| Fault::OutOfMemory(bytes))
 }
 
 struct Loaded {
@@ -162,7 +165,7 @@ impl Loaded {
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
         let count = program.ops().count();
         let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
-        let bytes = 64
+        let bytes = size_of::<Line>()
             * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
             + threads * (64 * rows + 16 * widest);
