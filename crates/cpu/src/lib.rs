@@ -1,6 +1,6 @@
 //! The operations on a CPU's vector units.
 //!
-//! Kernels are written once on the primitives of [`simd`] and give the same bits on every
+//! Kernels are written once on the primitives of `simd` and give the same bits on every
 //! processor; formats that decode most models have their own dot products in `dot`. Nothing here
 //! knows a model, a plan or a file.
 #![deny(unsafe_code)]

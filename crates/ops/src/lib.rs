@@ -1,7 +1,7 @@
 //! What a backend must do: the list of operations, the programs made of them, and the step that
 //! runs a program over a ragged batch of rows.
 //!
-//! This crate knows no model, no file and no device. [`reference`] says what each operation
+//! This crate knows no model, no file and no device. [`mod@reference`] says what each operation
 //! computes; [`conformance`] is what every backend must pass.
 #![forbid(unsafe_code)]
 
