@@ -183,15 +183,11 @@ impl Directory {
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
         let whole = self.load_whole(bound.tensor)?;
-        let part = match &bound.share {
-            Share::Whole => return Ok(whole),
-            Share::Rows(rows) => return Ok(whole.rows(rows.clone())),
-            Share::Cols(cols) => cols,
-        };
-        let number = whole.kind.block_bytes();
-        let bytes = whole.data.slice(part.start * number..part.end * number);
-        let bytes = bytes.expect("a share lies within the tensor that it was bound to");
-        Ok(Tensor { cols: part.len(), data: bytes, ..whole })
+        Ok(match &bound.share {
+            Share::Whole => whole,
+            Share::Rows(rows) => whole.rows(rows.clone()),
+            Share::Cols(cols) => whole.columns(cols.clone()),
+        })
     }
 
     /// The whole of a tensor as a matrix; a vector has one row.
