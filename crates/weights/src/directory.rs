@@ -390,3 +390,6 @@ impl fmt::Display for Container {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,3 +239,44 @@ fn a_config_without_settings_leaves_packed_tensors_unknown() {
     let spec = model::describe(source.meta()).unwrap();
     refused(source.bind(&spec.weights()), &["F8_E4M3"]);
 }
+
+#[test]
+fn tensors_of_any_shape_are_an_error_or_a_model() {
+    let module = "model.layers.0.self_attn.k_proj";
+    let (mut opened, mut refused) = (0, 0);
+    for (form, ..) in forms() {
+        let shapes = |shape: &[u64]| -> Vec<Vec<u64>> {
+            let n: u64 = shape.iter().product();
+            let mut shapes = vec![vec![n], vec![1, n], vec![n, 1], vec![], vec![0, 7], vec![7, 0]];
+            shapes.extend([[&[2], shape].concat(), [shape, &[1]].concat()]);
+            for dim in 0..shape.len() {
+                for size in [0, 1, shape[dim] / 2, shape[dim] + 1, shape[dim] * 2] {
+                    let mut other = shape.to_vec();
+                    other[dim] = size;
+                    shapes.push(other);
+                }
+            }
+            shapes
+        };
+        let file = SafeFile::open(&fixture(form).join("model.safetensors")).unwrap();
+        for tensor in file.tensors().iter().filter(|tensor| tensor.name.starts_with(module)) {
+            for shape in shapes(&tensor.shape) {
+                let reshape = |list: &mut Vec<Tensor>| {
+                    let found = list.iter_mut().find(|found| found.name == tensor.name).unwrap();
+                    let count = shape.iter().product::<u64>() as usize;
+                    found.shape = shape;
+                    found.data.resize(count * tensor.dtype.bits() / 8, 3);
+                };
+                match changed(form, |_| (), reshape) {
+                    Err(error) => refused += usize::from(!error.to_string().is_empty()),
+                    Ok(source) => {
+                        let spec = model::describe(source.meta()).unwrap();
+                        let bound = source.bind(&spec.weights()).unwrap_or_default();
+                        opened += bound.iter().filter(|b| source.load(b).is_ok()).count();
+                    }
+                }
+            }
+        }
+    }
+    assert!(opened > 0 && refused > 100, "{opened} and {refused}");
+}
