@@ -47,4 +47,4 @@ pub use ints::{IntShape, Ints};
 pub use kind::Kind;
 pub use plain::Plain;
 pub use scaled::{Element, Global, Scale, Scaled, Tile};
-pub use tensor::{Misshapen, Row, Tensor};
+pub use tensor::{Misshapen, Row, Tensor, View};

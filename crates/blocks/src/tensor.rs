@@ -39,6 +39,49 @@ pub struct Row<'a> {
     pub index: &'a [u8],
 }
 
+/// A matrix's bytes, found once for many rows.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    data: &'a [u8],
+    /// Bytes of a row's blocks.
+    data_line: usize,
+    scales: &'a [u8],
+    /// Bytes of a row's scales.
+    scale_line: usize,
+    /// Rows that share scales.
+    height: usize,
+    /// Rows of the first such that lie before the matrix.
+    before: usize,
+    biases: &'a [u8],
+    /// Bytes of a row's biases, and how far the next row's are from them.
+    bias: (usize, usize),
+    index: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// The bytes of row `r`.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    #[inline(always)]
+    pub fn row(&self, r: usize) -> Row<'a> {
+        let tile = if self.height == 1 { r } else { (self.before + r) / self.height };
+        Row {
+            data: &self.data[r * self.data_line..][..self.data_line],
+            scales: &self.scales[tile * self.scale_line..][..self.scale_line],
+            biases: &self.biases[r * self.bias.1..][..self.bias.0],
+            index: self.index,
+        }
+    }
+
+    /// The blocks of some rows, as many as there are.
+    #[inline]
+    pub fn blocks(&self, rows: Range<usize>) -> &'a [u8] {
+        let end = (rows.end * self.data_line).min(self.data.len());
+        &self.data[(rows.start * self.data_line).min(end)..end]
+    }
+}
+
 /// Why bytes are no matrix of the shape that they are said to have.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Misshapen {
@@ -190,24 +233,35 @@ impl Tensor {
     ///
     /// # Panics
     /// Where there is no such row.
-    #[inline]
+    #[inline(always)]
     pub fn row(&self, r: usize) -> Row<'_> {
         assert!(r < self.rows, "row {r} of {}", self.rows);
-        let part = |bytes: &'_ Bytes| {
-            let len = bytes.len() / self.rows;
-            r * len..(r + 1) * len
-        };
-        let data = &self.data.as_slice()[part(&self.data)];
-        if let Kind::Scaled(_) = self.kind {
-            let scales = &self.scales.as_slice()[self.tiles(r..r + 1)];
-            return Row { data, scales, biases: self.biases.as_slice(), index: &[] };
+        self.view().row(r)
+    }
+
+    /// The matrix as slices, of which rows are found at once.
+    pub fn view(&self) -> View<'_> {
+        let line = |bytes: &Bytes| bytes.len() / self.rows.max(1);
+        let (data, index) = (self.data.as_slice(), self.index.as_slice());
+        let (scales, biases) = (self.scales.as_slice(), self.biases.as_slice());
+        let (data_line, before) = (line(&self.data), self.before);
+        if let Kind::Scaled(scaled) = self.kind {
+            let (height, scale_line) = (scaled.tile.rows as usize, self.tile_row_bytes(scaled));
+            let bias = (biases.len(), 0);
+            return View {
+                data,
+                data_line,
+                scales,
+                scale_line,
+                height,
+                before,
+                biases,
+                bias,
+                index,
+            };
         }
-        Row {
-            data,
-            scales: &self.scales.as_slice()[part(&self.scales)],
-            biases: &self.biases.as_slice()[part(&self.biases)],
-            index: self.index.as_slice(),
-        }
+        let (scale_line, bias) = (line(&self.scales), (line(&self.biases), line(&self.biases)));
+        View { data, data_line, scales, scale_line, height: 1, before, biases, bias, index }
     }
 
     /// Of a scaled kind: where the scales of some rows lie.

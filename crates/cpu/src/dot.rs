@@ -60,9 +60,10 @@ fn halves<S: Simd, const BYTES: usize, const AT: usize>(
 /// Fetches part `i` of the bytes ahead, parts being `size` bytes long.
 #[inline(always)]
 pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
-    let lines = size.div_ceil(64);
-    for line in 0..lines {
-        s.prefetch(ahead, i * size + 64 * line);
+    if let Some(part) = ahead.get(i * size..(i + 1) * size) {
+        for line in part.chunks(64) {
+            s.prefetch(line);
+        }
     }
 }
 

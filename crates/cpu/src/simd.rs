@@ -40,8 +40,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
-    /// Asks for the cache line at `bytes[at..]` to be fetched, if there is one.
-    fn prefetch(self, bytes: &[u8], at: usize);
+    /// Asks for the cache line where `bytes` begin to be fetched.
+    fn prefetch(self, bytes: &[u8]);
 
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::F;
@@ -116,7 +116,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sums(self, x: &[i16; 16]) -> Self::K;
     /// Adds the products of `sums` and `scales`, in whatever lanes suit.
     fn dot_sums(self, acc: Self::I, sums: Self::K, scales: Self::K) -> Self::I;
-    /// Adds the products of `w` (up to 63) and `x`, times the scales of runs `4 * j ..= 4 * j + 3`.
+    /// Adds the products of `w` (up to 63) and `x`, times the scales of runs `4 * j ..= 4 * j + 3`,
+    /// in whatever lanes suit.
     fn dot_runs(self, acc: Self::I, w: Self::B, x: Self::B, scales: Self::K, j: usize) -> Self::I;
 
     /// Sixty-four bytes.

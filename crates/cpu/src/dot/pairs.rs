@@ -59,14 +59,19 @@ pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) 
 /// The products of blocks `a` and `b` of four rows.
 #[inline(always)]
 fn dots<S: Simd, P: Pairs>(s: S, rows: &P, a: usize, b: usize, q: &[i8; 64]) -> [S::I; 4] {
-    let (q, zero) = (P::activations(s, q), s.splat_i(0));
-    let mut dots = [zero; 4];
-    for (r, dot) in dots.iter_mut().enumerate() {
-        let w = rows.weights(s, r, a, b);
-        let signed = P::OFF == 128 && !S::FULL_U8;
-        *dot = if signed { s.dot_ss(zero, w, q) } else { s.dot_us(zero, w, q) };
-    }
-    dots
+    let q = P::activations(s, q);
+    [
+        product::<S, P>(s, rows.weights(s, 0, a, b), q),
+        product::<S, P>(s, rows.weights(s, 1, a, b), q),
+        product::<S, P>(s, rows.weights(s, 2, a, b), q),
+        product::<S, P>(s, rows.weights(s, 3, a, b), q),
+    ]
+}
+
+#[inline(always)]
+fn product<S: Simd, P: Pairs>(s: S, w: S::B, q: S::B) -> S::I {
+    let signed = P::OFF == 128 && !S::FULL_U8;
+    if signed { s.dot_ss(s.splat_i(0), w, q) } else { s.dot_us(s.splat_i(0), w, q) }
 }
 
 /// Adds one block's products to the sums.

@@ -72,6 +72,18 @@ fn half_sums(a: [__m256i; 4]) -> __m256i {
     _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]))
 }
 
+/// The same, of which the compiler then knows nothing: it would replace a shuffle by two
+/// instructions.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn opaque(mut a: __m256i) -> __m256i {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {} */", inout(ymm_reg) a, options(pure, nomem, nostack, preserves_flags));
+    }
+    a
+}
+
 /// Sixteen bytes of each.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -115,10 +127,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if at < bytes.len() {
-            x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().add(at).cast()));
-        }
+    fn prefetch(self, bytes: &[u8]) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
     }
 
     #[inline(always)]
@@ -349,7 +359,7 @@ impl Simd for Avx2 {
     fn scales_u8(self, x: [u8; 8]) -> __m256i {
         x!({
             let words = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(i64::from_le_bytes(x)));
-            _mm256_set_m128i(words, words)
+            opaque(_mm256_set_m128i(words, words))
         })
     }
 
@@ -392,10 +402,8 @@ impl Simd for Avx2 {
             let first = _mm256_shuffle_epi8(scales, place(2 * j));
             let second = _mm256_shuffle_epi8(scales, place(2 * j + 1));
             let (low, high) = (_mm256_maddubs_epi16(w[0], x[0]), _mm256_maddubs_epi16(w[1], x[1]));
-            [
-                _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, first)),
-                _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, second)),
-            ]
+            let low = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, first));
+            [_mm256_add_epi32(low, _mm256_madd_epi16(high, second)), acc[1]]
         })
     }
 

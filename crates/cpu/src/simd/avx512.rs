@@ -113,10 +113,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if at < bytes.len() {
-            x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().add(at).cast()));
-        }
+    fn prefetch(self, bytes: &[u8]) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
     }
 
     #[inline(always)]

@@ -71,12 +71,12 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if let Some(line) = bytes.get(at) {
-            // SAFETY: a hint about an address inside the slice.
-            unsafe {
-                std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, readonly));
-            }
+    fn prefetch(self, bytes: &[u8]) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe {
+            std::arch::asm!(
+                "prfm pldl1keep, [{}]", in(reg) bytes.as_ptr(), options(nostack, readonly)
+            );
         }
     }
 

@@ -67,7 +67,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &[u8], _: usize) {}
+    fn prefetch(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat(self, x: f32) -> [f32; 16] {

@@ -201,6 +201,7 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
     let (h, g) = (s.load_h(&from_fn(|i| w[i])), s.load_h(&from_fn(|i| x[i])));
     let packed: [u8; 16] = from_fn(|i| w[i]);
     let small = s.load_b(&w.map(|w| w & 63));
+    let (zero, sum_of) = (s.splat_i(0), |x: S::I| bits(&s.q_store(s.sum4_i([x; 4]))));
     vec![
         ("load_b", of_b(s, s.load_b(w))),
         ("load_s", of_b(s, s.load_s(&any))),
@@ -222,13 +223,13 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("dot_runs u8", {
             let scales = s.scales_u8(from_fn(|i| x[i] & 63));
             (0..4)
-                .flat_map(|j| of_i(s, s.dot_runs(acc, small, s.load_s(&any), scales, j)))
+                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
                 .collect()
         }),
         ("dot_runs i8", {
             let scales = s.scales_i8(&from_fn(|i| x[i] as i8));
             (0..4)
-                .flat_map(|j| of_i(s, s.dot_runs(acc, small, s.load_s(&any), scales, j)))
+                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
                 .collect()
         }),
     ]
