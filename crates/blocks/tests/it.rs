@@ -121,7 +121,7 @@ fn columns_by_index_take_their_groups_scale() {
     let tensor = with(index.clone()).unwrap();
     let expected = |row: usize, col: usize| {
         let byte = ((row * 32 + col / 2) * 37) as u8;
-        let q = if col % 2 == 0 { byte & 15 } else { byte >> 4 };
+        let q = if col.is_multiple_of(2) { byte & 15 } else { byte >> 4 };
         let (scale, bias) =
             [(1.0, -8.0), (0.5, 2.0), (3.0, 0.0), (0.25, -1.0)][2 * row + group(col) as usize];
         scale * f32::from(q) + bias
