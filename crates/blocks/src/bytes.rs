@@ -31,6 +31,7 @@ impl Bytes {
     }
 
     /// The bytes themselves.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &(*self.owner).as_ref()[self.start..self.start + self.len]
     }
