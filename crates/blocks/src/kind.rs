@@ -238,9 +238,7 @@ impl fmt::Display for Kind {
         match self.layout() {
             Layout::Blocks(format) => f.write_str(format.name),
             Layout::Affine(affine) => write!(f, "affine{}/{}", affine.bits, affine.group),
-            Layout::Indexed(indexed) => {
-                write!(f, "affine{}/{} by index", indexed.bits, indexed.group)
-            }
+            Layout::Indexed(indexed) => write!(f, "indexed{}/{}", indexed.bits, indexed.group),
             Layout::Scaled(scaled) => scaled.fmt(f),
         }
     }

@@ -223,8 +223,8 @@ impl fmt::Display for Scaled {
         match *self {
             Scaled::MXFP4 => return f.write_str("mxfp4"),
             Scaled::MXFP8 => return f.write_str("mxfp8"),
-            Scaled { global, .. } if (Scaled { global: None, ..*self }) == Scaled::NVFP4 => {
-                return f.write_str(if global.is_some() { "nvfp4 scaled" } else { "nvfp4" });
+            _ if (Scaled { global: None, ..*self }) == Scaled::NVFP4 => {
+                return f.write_str("nvfp4");
             }
             _ => {}
         }

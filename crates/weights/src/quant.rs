@@ -28,15 +28,29 @@ pub struct Quantized {
     pub unknown_keys: Vec<String>,
 }
 
-/// Turns the tensors of every quantized matrix into one.
-pub fn fold(config: &Config, directory: &mut Directory) -> Result<Quantized, WeightError> {
-    let (method, settings) = match config.quantization()? {
-        Quantization::None => return Ok(Quantized::default()),
-        Quantization::Mlx(settings) => {
+/// Turns the tensors of every quantized matrix into one. `aside` is the file in which ModelOpt
+/// keeps settings that config.json lacks.
+pub fn fold(
+    config: &Config,
+    aside: Option<&Config>,
+    directory: &mut Directory,
+) -> Result<Quantized, WeightError> {
+    let (method, settings) = match (config.quantization()?, aside) {
+        (Quantization::None, None) => return Ok(Quantized::default()),
+        (Quantization::None, Some(config)) => {
+            let json = config.get("quantization").unwrap_or(&Value::Null);
+            if !json.is_object() {
+                return Err(config.invalid("quantization", json, "an object"));
+            }
+            ("modelopt", Settings { config, key: "quantization", json })
+        }
+        (Quantization::Mlx(settings), _) => {
             let mlx = mlx::fold(config, settings, directory)?;
             return Ok(Quantized { mlx, ..Quantized::default() });
         }
-        Quantization::Method(method, settings) => (method, Settings { config, json: settings }),
+        (Quantization::Method(method, json), _) => {
+            (method, Settings { config, key: "quantization_config", json })
+        }
     };
     let (folds, known) = match method {
         "fp8" => (floats::fp8(&settings, directory)?, floats::FP8_KEYS),
@@ -52,7 +66,7 @@ pub fn fold(config: &Config, directory: &mut Directory) -> Result<Quantized, Wei
     };
     let keys = settings.json.as_object().into_iter().flat_map(|settings| settings.keys());
     let unknown = keys.filter(|key| *key != "quant_method" && !known.contains(&key.as_str()));
-    let unknown_keys = unknown.map(|key| format!("quantization_config.{key}")).collect();
+    let unknown_keys = unknown.map(|key| settings.name(key)).collect();
     directory.fold(folds);
     let spare = directory.tensors().iter().filter(|tensor| is_spare(&tensor.name));
     let spare = spare.map(|tensor| tensor.name.clone()).collect();
@@ -68,6 +82,8 @@ fn is_spare(name: &str) -> bool {
 /// The settings of one method.
 struct Settings<'a> {
     config: &'a Config,
+    /// The key that they stand under.
+    key: &'static str,
     json: &'a Value,
 }
 
@@ -79,12 +95,17 @@ impl<'a> Settings<'a> {
         self.json.get(key).filter(|value| !value.is_null())
     }
 
+    /// A key as it stands in the file.
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.key)
+    }
+
     fn unsupported(&self, key: &str, value: &Value, instead: &'static str) -> WeightError {
-        self.config.unsupported(&format!("quantization_config.{key}"), value, instead)
+        self.config.unsupported(&self.name(key), value, instead)
     }
 
     fn invalid(&self, key: &str, value: &Value, expected: &'static str) -> WeightError {
-        self.config.invalid(&format!("quantization_config.{key}"), value, expected)
+        self.config.invalid(&self.name(key), value, expected)
     }
 
     /// Refuses a value of a key that is none of those known.

@@ -126,7 +126,9 @@ impl Source {
             directory.add_file(&shard.display().to_string(), file.bytes().clone());
             directory.add_safe(file.tensors())?;
         }
-        let quantized = quant::fold(&config, &mut directory)?;
+        let aside = path.join("hf_quant_config.json");
+        let aside = if aside.is_file() { Some(Config::read(&aside)?) } else { None };
+        let quantized = quant::fold(&config, aside.as_ref(), &mut directory)?;
         let container = if quantized.mlx { Container::Mlx } else { Container::Safetensors };
         let style = Style::HuggingFace;
         let (mut meta, mut unknown_keys) = config.meta()?;

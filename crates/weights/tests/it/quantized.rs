@@ -60,7 +60,8 @@ fn every_form_holds_what_was_packed() {
         .filter(|name| fixture(name).is_dir())
         .collect();
     let mut tried: Vec<_> = forms().iter().map(|(form, ..)| form.to_string()).collect();
-    (found.sort(), tried.sort());
+    found.sort();
+    tried.sort();
     assert_eq!(found, tried, "every fixture has a line");
     for (form, kind, repacked) in forms() {
         let source = Source::open(&fixture(form)).unwrap_or_else(|e| panic!("{form}: {e}"));
@@ -175,6 +176,31 @@ fn settings_that_are_not_understood_are_named() {
 }
 
 #[test]
+fn settings_of_modelopt_may_stand_in_a_file_of_their_own() {
+    let dir = Dir::new("aside");
+    let from = fixture("nvfp4-modelopt");
+    let text = fs::read_to_string(from.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config.as_object_mut().unwrap().remove("quantization_config");
+    dir.write("config.json", config.to_string());
+    dir.write("model.safetensors", fs::read(from.join("model.safetensors")).unwrap());
+    let aside = |algorithm: &str| {
+        let exclude = ["lm_head"];
+        let settings = json!({"quant_algo": algorithm, "exclude_modules": exclude});
+        let aside = json!({"producer": {"name": "modelopt"}, "quantization": settings});
+        dir.write("hf_quant_config.json", aside.to_string());
+        Source::open(dir.path())
+    };
+    let source = aside("NVFP4").unwrap();
+    let spec = model::describe(source.meta()).unwrap();
+    for bound in source.bind(&spec.weights()).unwrap() {
+        let packed = bound.name.contains("_proj");
+        assert_eq!(bound.kind == nvfp4(Global::Times), packed, "{}", bound.name);
+    }
+    refused(aside("INT4"), &["hf_quant_config.json", "quantization.quant_algo", "INT4"]);
+}
+
+#[test]
 fn tensors_that_do_not_fit_are_named() {
     let k = "model.layers.0.self_attn.k_proj";
     let without = |form: &str, name: String| {
@@ -247,10 +273,9 @@ fn tensors_of_any_shape_are_an_error_or_a_model() {
     for (form, ..) in forms() {
         let shapes = |shape: &[u64]| -> Vec<Vec<u64>> {
             let n: u64 = shape.iter().product();
-            let mut shapes = vec![vec![n], vec![1, n], vec![n, 1], vec![], vec![0, 7], vec![7, 0]];
-            shapes.extend([[&[2], shape].concat(), [shape, &[1]].concat()]);
+            let mut shapes = vec![vec![n], vec![], vec![0, 7], [&[2], shape].concat()];
             for dim in 0..shape.len() {
-                for size in [0, 1, shape[dim] / 2, shape[dim] + 1, shape[dim] * 2] {
+                for size in [0, shape[dim] / 2, shape[dim] + 1] {
                     let mut other = shape.to_vec();
                     other[dim] = size;
                     shapes.push(other);
