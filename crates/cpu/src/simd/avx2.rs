@@ -79,7 +79,11 @@ fn half_sums(a: [__m256i; 4]) -> __m256i {
 fn opaque(mut a: __m256i) -> __m256i {
     // SAFETY: no instruction at all.
     unsafe {
-        std::arch::asm!("/* {} */", inout(ymm_reg) a, options(pure, nomem, nostack, preserves_flags));
+        std::arch::asm!(
+            "/* {} */",
+            inout(ymm_reg) a,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
     a
 }
