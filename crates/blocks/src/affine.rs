@@ -21,10 +21,15 @@ impl Affine {
     pub fn is_valid(self) -> bool {
         matches!(self.bits, 2 | 3 | 4 | 5 | 6 | 8) && matches!(self.group, 32 | 64 | 128)
     }
+
+    pub(crate) fn int_shape(self) -> IntShape {
+        IntShape { max: u8::MAX >> (8 - self.bits), ..INTS }
+    }
 }
 
 /// Every width and group is read in blocks of 32 weights, which share their group's scale and bias.
-pub(crate) const INTS: IntShape = IntShape { n: 32, sub: 32, off: 0, mins: true, scales: false };
+pub(crate) const INTS: IntShape =
+    IntShape { n: 32, sub: 32, off: 0, max: 255, mins: true, scales: false };
 
 /// Decodes `out.len()` weights from column `from`.
 pub(crate) fn decode(affine: Affine, row: Row<'_>, from: usize, out: &mut [f32]) {

@@ -9,6 +9,8 @@ pub struct IntShape {
     pub sub: usize,
     /// What is subtracted from each `q`.
     pub off: i32,
+    /// The largest `q` there is, whatever a file holds.
+    pub max: u8,
     /// Whether there are minimums; without them `dmin` is 0.
     pub mins: bool,
     /// Whether there are scales; without them the only one is 1.

@@ -24,7 +24,7 @@ const _: () = assert!(size_of::<IQ1_S>() == 50);
 impl Block for IQ1_S {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 9, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 9, max: 18, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

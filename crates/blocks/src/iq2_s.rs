@@ -28,7 +28,7 @@ const _: () = assert!(size_of::<IQ2_S>() == 82);
 impl Block for IQ2_S {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 16, off: 64, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 16, off: 64, max: 107, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

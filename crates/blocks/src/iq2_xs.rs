@@ -23,7 +23,7 @@ const _: () = assert!(size_of::<IQ2_XS>() == 74);
 impl Block for IQ2_XS {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 16, off: 64, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 16, off: 64, max: 107, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

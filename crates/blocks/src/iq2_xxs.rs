@@ -21,7 +21,7 @@ const _: () = assert!(size_of::<IQ2_XXS>() == 66);
 impl Block for IQ2_XXS {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 64, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 64, max: 107, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -28,7 +28,7 @@ const _: () = assert!(size_of::<IQ3_S>() == 110);
 impl Block for IQ3_S {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 16, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 16, max: 31, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

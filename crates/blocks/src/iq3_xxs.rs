@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<IQ3_XXS>() == 98);
 impl Block for IQ3_XXS {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 64, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 64, max: 126, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

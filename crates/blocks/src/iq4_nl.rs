@@ -20,7 +20,7 @@ const _: () = assert!(size_of::<IQ4_NL>() == 18);
 impl Block for IQ4_NL {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 128, mins: false, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 128, max: 241, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

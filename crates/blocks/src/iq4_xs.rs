@@ -25,7 +25,7 @@ const _: () = assert!(size_of::<IQ4_XS>() == 136);
 impl Block for IQ4_XS {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 128, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 128, max: 241, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

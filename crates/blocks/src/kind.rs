@@ -210,7 +210,7 @@ impl Kind {
     pub fn int_shape(self) -> Option<IntShape> {
         match self.layout() {
             Layout::Blocks(format) => format.ints,
-            Layout::Affine(_) => Some(affine::INTS),
+            Layout::Affine(affine) => Some(affine.int_shape()),
             Layout::Indexed(_) => None,
             Layout::Scaled(scaled) => scaled.int_shape(),
         }

@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<MXFP4>() == 17);
 impl Block for MXFP4 {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 12, mins: false, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 12, max: 24, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Q2_K>() == 84);
 impl Block for Q2_K {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 16, off: 0, mins: true, scales: true });
+        Some(IntShape { n: 256, sub: 16, off: 0, max: 3, mins: true, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

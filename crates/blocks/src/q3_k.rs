@@ -23,7 +23,7 @@ const _: () = assert!(size_of::<Q3_K>() == 110);
 impl Block for Q3_K {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 16, off: 4, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 16, off: 4, max: 7, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -20,7 +20,7 @@ const _: () = assert!(size_of::<Q4_0>() == 18);
 impl Block for Q4_0 {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 8, mins: false, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 8, max: 15, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

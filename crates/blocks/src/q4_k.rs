@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Q4_K>() == 144);
 impl Block for Q4_K {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 0, mins: true, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 0, max: 15, mins: true, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Q5_0>() == 22);
 impl Block for Q5_0 {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 16, mins: false, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 16, max: 31, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -25,7 +25,7 @@ const _: () = assert!(size_of::<Q5_1>() == 24);
 impl Block for Q5_1 {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 0, mins: true, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 0, max: 31, mins: true, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

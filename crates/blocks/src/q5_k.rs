@@ -25,7 +25,7 @@ const _: () = assert!(size_of::<Q5_K>() == 176);
 impl Block for Q5_K {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 32, off: 0, mins: true, scales: true });
+        Some(IntShape { n: 256, sub: 32, off: 0, max: 31, mins: true, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -24,7 +24,7 @@ const _: () = assert!(size_of::<Q6_K>() == 210);
 impl Block for Q6_K {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 16, off: 32, mins: false, scales: true });
+        Some(IntShape { n: 256, sub: 16, off: 32, max: 63, mins: false, scales: true });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

@@ -20,7 +20,7 @@ const _: () = assert!(size_of::<Q8_0>() == 34);
 impl Block for Q8_0 {
     const LEN: usize = 32;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 32, sub: 32, off: 128, mins: false, scales: false });
+        Some(IntShape { n: 32, sub: 32, off: 128, max: 255, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

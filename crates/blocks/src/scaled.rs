@@ -150,7 +150,7 @@ impl Scaled {
 }
 
 /// MXFP4's; doubled, its numbers are integers.
-const INTS: IntShape = IntShape { n: 32, sub: 32, off: 12, mins: false, scales: false };
+const INTS: IntShape = IntShape { n: 32, sub: 32, off: 12, max: 24, mins: false, scales: false };
 
 /// Unpacks the 32 weights of block `block` of MXFP4.
 pub(crate) fn ints(scaled: Scaled, row: Row<'_>, block: usize, out: &mut Ints) {

@@ -19,7 +19,7 @@ const _: () = assert!(size_of::<TQ2_0>() == 66);
 impl Block for TQ2_0 {
     const LEN: usize = 256;
     const INTS: Option<IntShape> =
-        Some(IntShape { n: 256, sub: 256, off: 1, mins: false, scales: false });
+        Some(IntShape { n: 256, sub: 256, off: 1, max: 3, mins: false, scales: false });
 
     #[inline(always)]
     fn ints(&self, out: &mut Ints) {

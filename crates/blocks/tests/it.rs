@@ -379,6 +379,7 @@ fn check_ints(tensor: &Tensor) {
             kind.ints(tensor.row(r), block, &mut ints);
             ints.weights(shape, &mut weights);
             assert_same(&weights, decoded, &kind.name());
+            assert!(ints.q[..shape.n].iter().all(|&q| q <= shape.max), "{kind}: {:?}", ints.q);
             for (k, &w) in decoded.iter().enumerate() {
                 let (scale, min) = (ints.scale[k / shape.sub], ints.min[k / shape.sub]);
                 let product = f64::from(ints.d)

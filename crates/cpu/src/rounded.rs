@@ -30,6 +30,11 @@ pub struct RoundedRow<'a> {
 }
 
 impl<'a> Rounded<'a> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.q.len() / self.cols
+    }
+
     /// A row.
     #[inline(always)]
     pub fn row(&self, r: usize) -> RoundedRow<'a> {

@@ -131,29 +131,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn dot_us(self, acc: Self::I, u: Self::B, s: Self::B) -> Self::I;
     /// Adds to each lane of `acc` four products of `w` and `x`, both signed, `x` above -128.
     fn dot_ss(self, acc: Self::I, w: Self::B, x: Self::B) -> Self::I;
-    /// Accumulators of two activation rows, as [`Simd::dot_pair`] wants them.
+    /// A run's scale, as [`Simd::dot_run`] wants it.
     #[inline(always)]
-    fn pair(self, acc: [Self::I; 2]) -> [Self::I; 2] {
-        acc
+    fn run_scale(scale: i16) -> i32 {
+        i32::from(scale)
     }
-    /// The accumulators that went into [`Simd::pair`].
+    /// Adds the products of a run of sixteen weight rows with `T` activation rows, of which
+    /// `acc` holds sixteen each, times the run's scales where it has such.
     #[inline(always)]
-    fn unpair(self, acc: [Self::I; 2]) -> [Self::I; 2] {
-        acc
-    }
-    /// Adds eight products of each of sixteen rows `w` with each of two rows `x`.
-    ///
-    /// The bytes of `w` are (8 / SIDE, row, SIDE) where SIDE is 4 and (row, 8) where it is 8; they
-    /// are signed or not as for [`Simd::dot_ss`] and [`Simd::dot_us`].
-    #[inline(always)]
-    fn dot_pair(
+    fn dot_run<const T: usize, const OCTETS: usize>(
         self,
-        acc: [Self::I; 2],
-        w: [Self::B; 2],
-        x: [&[i8; 8]; 2],
-        signed: bool,
-    ) -> [Self::I; 2] {
-        dot_pair(self, acc, w, x, signed)
+        acc: [Self::I; T],
+        run: &Run<'_, OCTETS>,
+        x: [&[[i8; 8]; OCTETS]; T],
+    ) -> [Self::I; T] {
+        dot_run(self, acc, run, x)
     }
     /// Two halves as one vector.
     fn join(self, low: Self::H, high: Self::H) -> Self::B;
@@ -205,20 +197,45 @@ fn split(x: &[u8; 32]) -> [&[u8; 16]; 2] {
     [a, b]
 }
 
-/// [`Simd::dot_pair`] in products of four.
+/// Eight columns of sixteen rows: (8 / [`Simd::SIDE`], row, [`Simd::SIDE`]).
+pub type Octet = [[u8; 64]; 2];
+
+/// Weights of sixteen rows in columns that share a scale.
+#[derive(Clone, Copy)]
+pub struct Run<'a, const OCTETS: usize> {
+    /// The weights: signed bytes, or unsigned ones.
+    pub q: &'a [Octet; OCTETS],
+    /// Whether they are signed.
+    pub signed: bool,
+    /// The largest magnitude there is.
+    pub max: u8,
+    /// Scales, as [`Simd::run_scale`] made them.
+    pub scale: Option<&'a [i32; 16]>,
+}
+
+/// [`Simd::dot_run`] in products of four.
 #[inline(always)]
-fn dot_pair<S: Simd>(
+fn dot_run<S: Simd, const T: usize, const OCTETS: usize>(
     s: S,
-    mut acc: [S::I; 2],
-    w: [S::B; 2],
-    x: [&[i8; 8]; 2],
-    signed: bool,
-) -> [S::I; 2] {
-    for (acc, x) in acc.iter_mut().zip(x) {
-        for (w, x) in w.into_iter().zip(x.as_chunks().0) {
-            let x = s.splat_b(x);
-            *acc = if signed { s.dot_ss(*acc, w, x) } else { s.dot_us(*acc, w, x) };
+    mut acc: [S::I; T],
+    run: &Run<'_, OCTETS>,
+    x: [&[[i8; 8]; OCTETS]; T],
+) -> [S::I; T] {
+    let mut dots = if run.scale.is_some() { [s.splat_i(0); T] } else { acc };
+    for (c, octet) in run.q.iter().enumerate() {
+        for (side, w) in octet.iter().enumerate() {
+            let w = s.load_b(w);
+            for t in 0..T {
+                let x = s.splat_b(&x[t][c].as_chunks().0[side]);
+                dots[t] =
+                    if run.signed { s.dot_ss(dots[t], w, x) } else { s.dot_us(dots[t], w, x) };
+            }
         }
+    }
+    let Some(scale) = run.scale else { return dots };
+    let scale = s.load_i(scale);
+    for t in 0..T {
+        acc[t] = s.mul_add_i(acc[t], dots[t], scale);
     }
     acc
 }

@@ -3,7 +3,7 @@
 //! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
-use super::Simd;
+use super::{Octet, Run, Simd};
 use std::arch::x86_64::*;
 
 /// Proof of AVX2, FMA and F16C.
@@ -88,6 +88,18 @@ fn opaque(mut a: __m256i) -> __m256i {
     a
 }
 
+/// The same, computed here: the compiler would take sums apart and order them anew, for which
+/// there are not enough registers.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn here(mut a: __m256i) -> __m256i {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {} */", inout(ymm_reg) a, options(nomem, nostack, preserves_flags));
+    }
+    a
+}
+
 /// Sixteen bytes of each.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -104,6 +116,76 @@ fn two(a: &[u8; 16], b: &[u8; 16]) -> __m256i {
 fn dot4(acc: __m256i, u: __m256i, s: __m256i) -> __m256i {
     let pairs = _mm256_maddubs_epi16(u, s);
     _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// Adds the products of a run, of which `CARRY` pairs of products fit sixteen bits: those are
+/// added as they are, and widened and scaled in one.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn dot_run<const T: usize, const OCTETS: usize, const CARRY: usize>(
+    mut acc: [[__m256i; 2]; T],
+    q: &[Octet; OCTETS],
+    scale: [__m256i; 2],
+    x: [&[[i8; 8]; OCTETS]; T],
+) -> [[__m256i; 2]; T] {
+    for (first, q) in q.as_flattened().chunks_exact(CARRY).enumerate() {
+        let mut sums = [[_mm256_setzero_si256(); 2]; T];
+        for (i, q) in q.iter().enumerate() {
+            let [low, high] = load(q);
+            for t in 0..T {
+                let x = quad(x[t], CARRY * first + i);
+                sums[t][0] = here(_mm256_add_epi16(sums[t][0], _mm256_maddubs_epi16(low, x)));
+                sums[t][1] = here(_mm256_add_epi16(sums[t][1], _mm256_maddubs_epi16(high, x)));
+            }
+        }
+        for t in 0..T {
+            acc[t][0] = _mm256_add_epi32(acc[t][0], _mm256_madd_epi16(sums[t][0], scale[0]));
+            acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(sums[t][1], scale[1]));
+        }
+    }
+    acc
+}
+
+/// The same for signed weights, of which the products take their sign from the activations.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn dot_signed<const T: usize, const OCTETS: usize>(
+    mut acc: [[__m256i; 2]; T],
+    q: &[Octet; OCTETS],
+    scale: [__m256i; 2],
+    x: [&[[i8; 8]; OCTETS]; T],
+) -> [[__m256i; 2]; T] {
+    for (i, q) in q.as_flattened().iter().enumerate() {
+        let w = load(q);
+        let magnitudes = [_mm256_abs_epi8(w[0]), _mm256_abs_epi8(w[1])];
+        for t in 0..T {
+            let x = quad(x[t], i);
+            for half in 0..2 {
+                let x = _mm256_sign_epi8(x, w[half]);
+                let sums = _mm256_maddubs_epi16(magnitudes[half], x);
+                let sums = _mm256_madd_epi16(sums, scale[half]);
+                acc[t][half] = _mm256_add_epi32(acc[t][half], sums);
+            }
+        }
+    }
+    acc
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn load(x: &[u8; 64]) -> [__m256i; 2] {
+    // SAFETY: a reference to sixty-four bytes.
+    unsafe {
+        [_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(32).cast())]
+    }
+}
+
+/// Four bytes from place `4 * i` on in every lane.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn quad<const OCTETS: usize>(x: &[[i8; 8]; OCTETS], i: usize) -> __m256i {
+    let bytes: &[[u8; 4]] = bytemuck::cast_slice(x.as_slice());
+    _mm256_set1_epi32(i32::from_le_bytes(bytes[i]))
 }
 
 /// All bits set in the lanes below `n`, the first of them numbered `first`.
@@ -413,7 +495,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_b(self, x: &[u8; 64]) -> [__m256i; 2] {
-        x!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(32).cast())])
+        x!(load(x))
     }
 
     #[inline(always)]
@@ -423,7 +505,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn splat_b(self, x: &[i8; 4]) -> [__m256i; 2] {
-        x!([_mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8))); 2])
+        x!([_mm256_set1_epi32(i32::from_le_bytes(bytemuck::cast(*x))); 2])
     }
 
     #[inline(always)]
@@ -437,6 +519,32 @@ impl Simd for Avx2 {
             dot4(acc[0], _mm256_abs_epi8(w[0]), _mm256_sign_epi8(x[0], w[0])),
             dot4(acc[1], _mm256_abs_epi8(w[1]), _mm256_sign_epi8(x[1], w[1])),
         ])
+    }
+
+    /// Twice, for the two sums of a lane.
+    #[inline(always)]
+    fn run_scale(scale: i16) -> i32 {
+        i32::from(scale as u16) | i32::from(scale) << 16
+    }
+
+    #[inline(always)]
+    fn dot_run<const T: usize, const OCTETS: usize>(
+        self,
+        acc: [[__m256i; 2]; T],
+        run: &Run<'_, OCTETS>,
+        x: [&[[i8; 8]; OCTETS]; T],
+    ) -> [[__m256i; 2]; T] {
+        x!({
+            let scale = run.scale.map_or([_mm256_set1_epi16(1); 2], |scale| self.load_i(scale));
+            // So many sums of two products fit sixteen bits: 32767 / (2 * 127 * max).
+            match run.max {
+                _ if run.signed => dot_signed(acc, run.q, scale, x),
+                max if max <= 15 && OCTETS == 4 => dot_run::<T, OCTETS, 8>(acc, run.q, scale, x),
+                max if max <= 31 => dot_run::<T, OCTETS, 4>(acc, run.q, scale, x),
+                max if max <= 63 => dot_run::<T, OCTETS, 2>(acc, run.q, scale, x),
+                _ => dot_run::<T, OCTETS, 1>(acc, run.q, scale, x),
+            }
+        })
     }
 
     #[inline(always)]

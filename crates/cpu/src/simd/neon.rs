@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::Simd;
+use super::{Run, Simd};
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -379,37 +379,38 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
         ])
     }
 
+    /// With matrix products two activation rows share accumulators: (weight row, activation row).
     #[inline(always)]
-    fn pair(self, [a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
-        if !MATRIX {
-            return [a, b];
-        }
-        let (low, high) = (x4!(i, vzip1q_s32(a[i], b[i])), x4!(i, vzip2q_s32(a[i], b[i])));
-        [[low[0], high[0], low[1], high[1]], [low[2], high[2], low[3], high[3]]]
-    }
-
-    #[inline(always)]
-    fn unpair(self, [a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
-        if !MATRIX {
-            return [a, b];
-        }
-        let (low, high) = ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]);
-        [x4!(i, vuzp1q_s32(low[i], high[i])), x4!(i, vuzp2q_s32(low[i], high[i]))]
-    }
-
-    #[inline(always)]
-    fn dot_pair(
+    fn dot_run<const T: usize, const OCTETS: usize>(
         self,
-        acc: [[int32x4_t; 4]; 2],
-        w: [[int8x16_t; 4]; 2],
-        x: [&[i8; 8]; 2],
-        signed: bool,
-    ) -> [[int32x4_t; 4]; 2] {
+        mut acc: [[int32x4_t; 4]; T],
+        run: &Run<'_, OCTETS>,
+        x: [&[[i8; 8]; OCTETS]; T],
+    ) -> [[int32x4_t; 4]; T] {
         if !MATRIX {
-            return super::dot_pair(self, acc, w, x, signed);
+            return super::dot_run(self, acc, run, x);
         }
-        let x = x!(vcombine_s8(vld1_s8(x[0].as_ptr()), vld1_s8(x[1].as_ptr())));
-        [x4!(i, smmla(acc[0][i], w[0][i], x)), x4!(i, smmla(acc[1][i], w[1][i], x))]
+        let mut dots = [[self.splat_i(0); 2]; T];
+        for t in (0..T).step_by(2).filter(|_| run.scale.is_none()) {
+            dots[t] = x!(together(acc[t], acc[T.min(t + 2) - 1]));
+        }
+        for (c, [low, high]) in run.q.iter().enumerate() {
+            let (low, high) = (self.load_b(low), self.load_b(high));
+            for t in (0..T).step_by(2) {
+                let (a, b) = (&x[t][c], &x[T.min(t + 2) - 1][c]);
+                let x = x!(vcombine_s8(vld1_s8(a.as_ptr()), vld1_s8(b.as_ptr())));
+                let [first, last] = dots[t];
+                dots[t] = [x4!(i, smmla(first[i], low[i], x)), x4!(i, smmla(last[i], high[i], x))];
+            }
+        }
+        for t in (0..T).step_by(2) {
+            dots[t] = x!(apart(dots[t]));
+        }
+        for (t, acc) in acc.iter_mut().enumerate() {
+            let dots = dots[t / 2 * 2][t % 2];
+            *acc = run.scale.map_or(dots, |scale| self.mul_add_i(*acc, dots, self.load_i(scale)));
+        }
+        acc
     }
 
     #[inline(always)]

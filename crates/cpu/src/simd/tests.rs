@@ -1,7 +1,7 @@
 //! Every implementation against `Scalar`, bit for bit, and `exp` against f64.
 
 use super::scalar::Scalar;
-use super::{Simd, exp};
+use super::{Octet, Run, Simd, exp};
 use std::array::from_fn;
 
 /// Values at which rounding, saturation, infinities or signs of zero decide.
@@ -307,6 +307,59 @@ fn check_exp<S: Simd>(s: S) {
     assert_eq!(of([0.0; 16]), [1.0; 16], "{}", S::NAME);
 }
 
+/// Runs of weights as far from zero as `max` allows, at random and all of them, are multiplied
+/// as integers are.
+fn check_runs<S: Simd, const T: usize, const OCTETS: usize>(s: S) {
+    let mut random = Random(3);
+    let kinds = [2, 15, 18, 31, 63, 107, 127].map(|max| (max, false));
+    let wide = if S::FULL_U8 { (255, false) } else { (128, true) };
+    for (round, (max, signed)) in
+        (0..40).flat_map(|round| kinds.into_iter().chain([wide]).map(move |kind| (round, kind)))
+    {
+        let weight = |extreme: bool, bits: u64| match (extreme, signed) {
+            (true, true) => [128, 127][(bits % 2) as usize],
+            (true, false) => max,
+            (false, true) => bits as u8,
+            (false, false) => (bits % (u64::from(max) + 1)) as u8,
+        };
+        let q: [Octet; OCTETS] =
+            from_fn(|_| from_fn(|_| from_fn(|_| weight(round % 3 == 0, random.bits()))));
+        let x: [[[i8; 8]; OCTETS]; T] = from_fn(|_| {
+            from_fn(|_| {
+                from_fn(|_| match round {
+                    0 => 127,
+                    3 => -127,
+                    _ => (random.bits() % 255) as i8,
+                })
+            })
+        })
+        .map(|row: [[i8; 8]; OCTETS]| row.map(|eight| eight.map(|x| x.max(-127))));
+        let scales: [i16; 16] = from_fn(|_| random.bits() as i8 as i16);
+        let lanes = scales.map(S::run_scale);
+        let acc: [[i32; 16]; T] = from_fn(|_| from_fn(|_| random.bits() as i16 as i32));
+        for scale in [None, Some(&lanes)] {
+            let run = Run { q: &q, signed, max, scale };
+            let got = s.vectorize(
+                #[inline(always)]
+                || s.dot_run(acc.map(|acc| s.load_i(&acc)), &run, x.each_ref()),
+            );
+            for t in 0..T {
+                let wanted: [u32; 16] = from_fn(|row| {
+                    let dot = (0..8 * OCTETS).map(|c| {
+                        let at = c % 8 / S::SIDE * 16 * S::SIDE + row * S::SIDE + c % S::SIDE;
+                        let w = q[c / 8].as_flattened()[at];
+                        let w = if signed { i32::from(w as i8) } else { i32::from(w) };
+                        w * i32::from(x[t][c / 8][c % 8])
+                    });
+                    let factor = scale.map_or(1, |_| i32::from(scales[row]));
+                    ((acc[t][row] + factor * dot.sum::<i32>()) as f32).to_bits()
+                });
+                assert_eq!(of(s, s.to_f(got[t])), wanted, "{} up to {max}", S::NAME);
+            }
+        }
+    }
+}
+
 fn check_all<S: Simd>(s: Option<S>) {
     let Some(s) = s else {
         eprintln!("SKIPPED: this processor has no {}", S::NAME);
@@ -315,6 +368,10 @@ fn check_all<S: Simd>(s: Option<S>) {
     check(s);
     check_halves(s);
     check_exp(s);
+    check_runs::<S, 1, 2>(s);
+    check_runs::<S, 3, 4>(s);
+    check_runs::<S, 4, 2>(s);
+    check_runs::<S, 4, 4>(s);
 }
 
 #[test]
@@ -344,6 +401,7 @@ fn neon_is_scalar() {
 #[test]
 fn scalar_does_what_the_trait_says() {
     let s = Scalar;
+    check_runs::<_, 4, 4>(s);
     // Large and small numbers, so that any other order of adding gives another sum.
     let x: [f32; 16] = from_fn(|i| if i % 3 == 0 { 3e7 } else { 1.0 + i as f32 });
     let eight: Vec<f32> = (0..8).map(|i| x[i] + x[i + 8]).collect();

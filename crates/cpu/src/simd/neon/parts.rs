@@ -30,6 +30,46 @@ pub fn smmla(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     acc
 }
 
+/// Sums of two activation rows, (weight row, activation row), as [`smmla`] has them.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn together(a: [int32x4_t; 4], b: [int32x4_t; 4]) -> [[int32x4_t; 4]; 2] {
+    [
+        [
+            vzip1q_s32(a[0], b[0]),
+            vzip2q_s32(a[0], b[0]),
+            vzip1q_s32(a[1], b[1]),
+            vzip2q_s32(a[1], b[1]),
+        ],
+        [
+            vzip1q_s32(a[2], b[2]),
+            vzip2q_s32(a[2], b[2]),
+            vzip1q_s32(a[3], b[3]),
+            vzip2q_s32(a[3], b[3]),
+        ],
+    ]
+}
+
+/// The sums of each activation row, which [`together`] interleaved.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn apart([a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
+    [
+        [
+            vuzp1q_s32(a[0], a[1]),
+            vuzp1q_s32(a[2], a[3]),
+            vuzp1q_s32(b[0], b[1]),
+            vuzp1q_s32(b[2], b[3]),
+        ],
+        [
+            vuzp2q_s32(a[0], a[1]),
+            vuzp2q_s32(a[2], a[3]),
+            vuzp2q_s32(b[0], b[1]),
+            vuzp2q_s32(b[2], b[3]),
+        ],
+    ]
+}
+
 /// Adds to each lane four products of signed bytes.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
