@@ -1,6 +1,7 @@
 //! The CPU as a backend: loading a program, checking a step, starting the team on it.
 
 use crate::attend::Tile;
+use crate::experts::{Mixture, TILE};
 use crate::features::Isa;
 use crate::linear::Scratch;
 use crate::run::{Own, Progress, Thread};
@@ -16,8 +17,8 @@ use crate::work::{RoundedRoom, Work};
 use blocks::Tensor;
 use bytemuck::{Pod, Zeroable};
 use ops::{
-    Backend, Executor, Fault, Form, Input, Op, Output, Outputs, PAGE, Profile, Program, Sizes,
-    Slot, Step, Ticket, Unsupported,
+    Backend, Executor, ExpertPart, Fault, Form, Input, Key, Op, Output, Outputs, PAGE, Part,
+    Profile, Program, Reach, Sizes, Slot, Step, Ticket, Unsupported, WeightId,
 };
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -55,9 +56,8 @@ impl Backend for Cpu {
     }
 
     fn supports(&self, op: &Op, program: &Program) -> Result<(), Unsupported> {
-        let Op::Linear(linear) = op else { return Ok(()) };
-        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
-            let info = program.weight(part.weight);
+        for (weight, _) in products(op).filter(|(_, form)| *form == Form::Fast) {
+            let info = program.weight(weight);
             if info.kind.int_shape().is_none_or(|shape| !info.cols.is_multiple_of(shape.n)) {
                 let reason = format!("{} as {} has no integer form", info.name, info.kind);
                 return Err(Unsupported { backend: self.name(), op: op.name(), reason });
@@ -112,6 +112,8 @@ struct Loaded {
     profile: Profile,
     tickets: u64,
     bytes: usize,
+    /// Positions that the program has tables for.
+    positions: usize,
 }
 
 /// Room for rounded activations.
@@ -155,11 +157,13 @@ impl Loaded {
         let (queries, dim, half) = attention_room(&program);
         let own = || {
             Mutex::new(Own {
-                scratch: Scratch::new(rows, widest),
+                scratch: Scratch::new(rows.max(TILE), widest),
                 tile: Tile::new(queries, dim),
                 frequencies: vec![0.0; half],
                 cos: vec![0.0; half],
                 sin: vec![0.0; half],
+                row: vec![0.0; widest],
+                mixture: Mixture::new(&program, rows),
             })
         };
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
@@ -168,7 +172,7 @@ impl Loaded {
         let bytes = size_of::<Line>()
             * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
-            + threads * (64 * rows + 16 * widest);
+            + threads * (64 * rows + 16 * widest + Mixture::new(&program, rows).bytes());
         Ok(Loaded {
             sampled: vec![0; sizes.sampled],
             wanted: Vec::with_capacity(sizes.outputs),
@@ -180,6 +184,7 @@ impl Loaded {
             profile: Profile { steps: 0, ops: vec![Duration::ZERO; count] },
             tickets: 0,
             bytes,
+            positions: positions(&program),
             program,
             weights,
             vectors,
@@ -219,7 +224,10 @@ impl Loaded {
             if row.adapter != 0 {
                 return no("an adapter that is not loaded");
             }
-            let end = sequence.mask.visible(row.position[0], None).end;
+            if row.position[0] as usize >= self.positions {
+                return no("a position beyond those that the model has learned");
+            }
+            let end = sequence.mask.visible(row.position[0], Reach::All).end;
             if sequence.tables.len() != self.program.caches.len()
                 || sequence.tables.iter().any(|table| table.len() * PAGE < end)
             {
@@ -348,19 +356,40 @@ impl Executor for Loaded {
     }
 }
 
-/// The widest input of a product in fast form whose weights want blocks of `n`.
+/// The weights of an operation's products, and their forms.
+fn products(op: &Op) -> impl Iterator<Item = (WeightId, Form)> {
+    let (linear, by_expert): (&[Part], &[ExpertPart]) = match op {
+        Op::Linear(op) => (&op.parts, &[]),
+        Op::LinearAt(op) => (&[], &op.parts),
+        _ => (&[], &[]),
+    };
+    let linear = linear.iter().map(|part| (part.weight, part.form));
+    linear.chain(by_expert.iter().map(|part| (part.first, part.form)))
+}
+
+/// The widest row that is the input of products in fast form whose weights want blocks of `n`.
 fn fast_cols(program: &Program, n: usize) -> usize {
-    let mut widest = 0;
-    for op in program.ops() {
-        let Op::Linear(linear) = op else { continue };
-        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
-            let info = program.weight(part.weight);
-            if info.kind.int_shape().is_some_and(|shape| shape.n == n) {
-                widest = widest.max(info.cols);
-            }
-        }
-    }
-    widest
+    let wants = |op: &&Op| {
+        products(op).any(|(weight, form)| {
+            let shape = program.weight(weight).kind.int_shape();
+            form == Form::Fast && shape.is_some_and(|shape| shape.n == n)
+        })
+    };
+    let width = |op: &Op| match op {
+        Op::Linear(op) => program.slot(op.x).width,
+        Op::LinearAt(op) => program.slot(op.x).width,
+        _ => 0,
+    };
+    program.ops().filter(wants).map(width).max().unwrap_or(0)
+}
+
+/// The least number of rows of the tables of positions.
+fn positions(program: &Program) -> usize {
+    let rows = program.ops().filter_map(|op| match op {
+        Op::Embed(op) if op.key == Key::Position => Some(program.weight(op.table).rows),
+        _ => None,
+    });
+    rows.min().unwrap_or(usize::MAX)
 }
 
 /// Queries in a tile, the widest head and the most rotated pairs.

@@ -9,6 +9,7 @@ mod attend;
 mod backend;
 mod dot;
 mod exact;
+mod experts;
 mod features;
 mod linear;
 mod measure;

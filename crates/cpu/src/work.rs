@@ -93,6 +93,12 @@ impl<'a> Work<'a> {
         unsafe { memory.read(start + rows.start * width..start + rows.end * width) }
     }
 
+    /// Values `i * cols ..` of a slot: a row, or a part of one that holds several inputs.
+    pub fn run(&self, slot: Slot, cols: usize, i: usize) -> &'a [f32] {
+        let each = self.width(slot) / cols;
+        &self.rows(slot, i / each..i / each + 1)[i % each * cols..][..cols]
+    }
+
     /// Some rows of a slot, to be written.
     #[allow(clippy::mut_from_ref)]
     pub fn rows_mut(&self, slot: Slot, rows: Range<usize>) -> &'a mut [f32] {
@@ -124,6 +130,11 @@ impl<'a> Work<'a> {
         if form == Form::Exact {
             return Activations::Exact(self.rows(x, 0..rows));
         }
+        Activations::Fast(self.rounded(weight, rows, cols))
+    }
+
+    /// So many rounded inputs of `cols` values, in the blocks that a weight wants.
+    pub fn rounded(&self, weight: WeightId, rows: usize, cols: usize) -> Rounded<'a> {
         let n = self.block(weight);
         let room = if self.rounded[0].n == n { 0 } else { 1 };
         let room = &self.rounded[room];
@@ -136,7 +147,7 @@ impl<'a> Work<'a> {
                 room.sums.read(0..rows * (cols / 16)),
             )
         };
-        Activations::Fast(Rounded { cols, n, q, scales, sums })
+        Rounded { cols, n, q, scales, sums }
     }
 
     /// Bytes of the part of a page that holds a layer's keys, and where it starts.

@@ -1,7 +1,9 @@
 //! The one list of operations. A line is an operation, its method and its operands; from it come
 //! the structs, the enum, their names and the trait that every backend implements.
 
-use crate::program::{Act, CacheRef, Part, RopeId, Slot, WeightId};
+use crate::program::{
+    Act, CacheRef, ExpertPart, Key, Part, Reach, RopeId, Routing, Slot, Temperature, Up, WeightId,
+};
 
 macro_rules! ops {
     ($($(#[$doc:meta])* $name:ident $method:ident {
@@ -47,30 +49,66 @@ macro_rules! ops {
 }
 
 ops! {
-    /// `y = table[id] * scale` for a row that brings an id; a row that brings an embedding gives
-    /// it as it is.
+    /// `y (+)= table[key] * scale`. A row that brings an embedding gives it as it is where its id
+    /// would be the key; to a sum it adds nothing.
     Embed embed {
-        /// The table, (vocab, dim).
+        /// The table, (vocab or positions, dim).
         table: WeightId,
         /// The rows, (rows, dim).
         y: Slot,
         /// Factor on the table's rows.
         scale: f32,
+        /// What chooses a row of the table.
+        key: Key,
+        /// Whether it is added to what `y` holds.
+        add: bool,
     }
-    /// `y = x / sqrt(mean(x^2) + eps) * w`, over each run of `dim` values of a row.
+    /// `y (+)= x / sqrt(mean(x^2) + eps) * w`, over each run of `dim` values of a row.
     RmsNorm rms_norm {
         /// Input, (rows, n * dim).
         x: Slot,
-        /// Gains, (dim).
-        w: WeightId,
-        /// Output, as wide as the input; may be the input.
+        /// Gains: (dim) for every run, or (n * dim); all one when `None`.
+        w: Option<WeightId>,
+        /// Output, as wide as the input; may be the input unless it is added to.
         y: Slot,
         /// Values normalised together.
         dim: u32,
         /// Added to the mean square.
         eps: f32,
+        /// Whether it is added to what `y` holds.
+        add: bool,
     }
-    /// `y (+)= W x + b` for several weights that share their input.
+    /// `y = (x - mean(x)) / sqrt(variance(x) + eps) * w + b`, over each run of `dim` values of a
+    /// row.
+    LayerNorm layer_norm {
+        /// Input, (rows, n * dim).
+        x: Slot,
+        /// Gains: (dim) for every run, or (n * dim).
+        w: WeightId,
+        /// Added in the end, as the gains are laid out.
+        bias: Option<WeightId>,
+        /// Output, as wide as the input; may be the input.
+        y: Slot,
+        /// Values normalised together.
+        dim: u32,
+        /// Added to the variance.
+        eps: f32,
+    }
+    /// `x = x * w`, in place.
+    Scale scale {
+        /// The rows.
+        x: Slot,
+        /// One factor, (1).
+        w: WeightId,
+    }
+    /// `x = cap * tanh(x / cap)`, in place.
+    SoftCap soft_cap {
+        /// The rows.
+        x: Slot,
+        /// What no result exceeds.
+        cap: f32,
+    }
+    /// `y (+)= (W x + b) * scale` for several weights that share their input.
     Linear linear {
         /// Input, (rows, cols).
         x: Slot,
@@ -95,7 +133,7 @@ ops! {
         /// Where.
         cache: CacheRef,
     }
-    /// Softmax attention of each row over what its sequence's mask and the window let it see.
+    /// Softmax attention of each row over what its sequence's mask and its reach let it see.
     Attend attend {
         /// Queries, (rows, heads * head_dim).
         q: Slot,
@@ -107,19 +145,64 @@ ops! {
         heads: u32,
         /// Factor on the scores.
         scale: f32,
-        /// How many positions a row sees, itself included.
-        window: Option<u32>,
+        /// How that factor grows with the row's position.
+        temperature: Option<Temperature>,
+        /// Scores become `cap * tanh(score / cap)`.
+        cap: Option<f32>,
+        /// For each head a score that takes part in the softmax and has no value, (heads).
+        sinks: Option<WeightId>,
+        /// Which positions a row sees.
+        reach: Reach,
     }
     /// `y = act(gate) * up`.
     GatedAct gated_act {
-        /// What the activation works on.
+        /// What the activation works on; of width 1 it serves the whole row.
         gate: Slot,
         /// What it gates.
-        up: Slot,
-        /// Output; may be `gate`.
+        up: Up,
+        /// Output; may be `gate` where it has its width, and what it gates.
         y: Slot,
         /// The activation.
         act: Act,
+    }
+    /// Chooses experts for each row: those of the highest scores, the first of equals, in the
+    /// order of their scores.
+    Route route {
+        /// What the router says of each expert, (rows, experts).
+        logits: Slot,
+        /// Added to the scores for the choice, and for it only, (experts).
+        correction: Option<WeightId>,
+        /// Factor on each expert's weight, (experts).
+        expert_scale: Option<WeightId>,
+        /// How it chooses.
+        routing: Routing,
+        /// The chosen experts' numbers, then their weights, (rows, 2 * active).
+        y: Slot,
+    }
+    /// `y[c] = W[e_c] x + b[e_c]`, the product of each row with the matrices of the experts `e_c`
+    /// that it was routed to.
+    LinearAt linear_at {
+        /// Input: (rows, cols), or (rows, active * cols) with an input for each choice.
+        x: Slot,
+        /// What `route` chose, (rows, 2 * active).
+        routes: Slot,
+        /// How many experts there are.
+        experts: u32,
+        /// Whether results are multiplied by the route's weights.
+        weighted: bool,
+        /// The products, independent of each other.
+        parts: Vec<ExpertPart>,
+    }
+    /// `y (+)= scale * (x[0] + x[1] + ...)`, the runs of a row, each as wide as `y`.
+    Combine combine {
+        /// The runs, (rows, n * width).
+        x: Slot,
+        /// Their sum, (rows, width).
+        y: Slot,
+        /// Factor on the sum.
+        scale: f32,
+        /// Whether it is added to what `y` holds.
+        add: bool,
     }
     /// Copies the rows whose output somebody wants, in order.
     Pick pick {

@@ -4,10 +4,13 @@
 
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+    Argmax, Attend, Combine, Embed, GatedAct, Kernels, KvWrite, LayerNorm, Linear, LinearAt, Op,
+    Pick, RmsNorm, Rope, Route, Scale, SoftCap,
 };
 use crate::numerics;
-use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, WeightId};
+use crate::program::{
+    Act, CacheRef, Domain, Form, Key, KvKind, PAGE, Program, Score, Slot, Up, WeightId,
+};
 use crate::step::{Input, Output, Step};
 use blocks::Tensor;
 use half::f16;
@@ -116,6 +119,14 @@ impl Run<'_> {
         self.loaded.slots[slot.0 as usize] = values;
     }
 
+    /// Writes or adds.
+    fn put(&mut self, slot: Slot, mut values: Vec<f32>, add: bool) {
+        if add {
+            values.iter_mut().zip(self.read(slot)).for_each(|(value, old)| *value += old);
+        }
+        self.write(slot, values);
+    }
+
     fn width(&self, slot: Slot) -> usize {
         self.program.slot(slot).width
     }
@@ -144,32 +155,65 @@ impl Run<'_> {
 impl Kernels for Run<'_> {
     fn embed(&mut self, op: &Embed) {
         let dim = self.width(op.y);
-        let mut y = vec![0.0; self.step.rows.len() * dim];
+        let (mut y, mut values) = (self.read(op.y), vec![0.0; dim]);
         for (row, y) in self.step.rows.iter().zip(y.chunks_mut(dim)) {
-            let id = match row.input {
-                Input::Token(id) => id,
-                Input::Sampled(slot) => self.loaded.sampled[slot as usize],
-                Input::Embedding(i) => {
+            let key = match (op.key, row.input) {
+                (Key::Position, _) => row.position[0],
+                (Key::Id, Input::Token(id)) => id,
+                (Key::Id, Input::Sampled(slot)) => self.loaded.sampled[slot as usize],
+                (Key::Id, Input::Embedding(_)) if op.add => continue,
+                (Key::Id, Input::Embedding(i)) => {
                     y.copy_from_slice(&self.step.embeddings[i as usize * dim..][..dim]);
                     continue;
                 }
             };
-            self.loaded.weights[op.table.0 as usize].decode_row(id as usize, y);
-            y.iter_mut().for_each(|v| *v *= op.scale);
+            self.loaded.weights[op.table.0 as usize].decode_row(key as usize, &mut values);
+            for (y, value) in y.iter_mut().zip(&values) {
+                *y = value * op.scale + if op.add { *y } else { 0.0 };
+            }
         }
         self.write(op.y, y);
     }
 
     fn rms_norm(&mut self, op: &RmsNorm) {
-        let (mut values, gains) = (self.read(op.x), self.vector(op.w));
-        for run in values.chunks_mut(op.dim as usize) {
+        let (mut values, dim) = (self.read(op.x), op.dim as usize);
+        let gains = op.w.map_or_else(|| vec![1.0; dim], |w| self.vector(w));
+        for (i, run) in values.chunks_mut(dim).enumerate() {
             let squares: f64 = run.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
             let scale = 1.0 / (squares / f64::from(op.dim) + f64::from(op.eps)).sqrt();
-            for (v, gain) in run.iter_mut().zip(&gains) {
+            for (v, gain) in run.iter_mut().zip(&gains[i * dim % gains.len()..]) {
                 *v = (f64::from(*v) * scale) as f32 * gain;
             }
         }
+        self.put(op.y, values, op.add);
+    }
+
+    fn layer_norm(&mut self, op: &LayerNorm) {
+        let (mut values, dim, gains) = (self.read(op.x), op.dim as usize, self.vector(op.w));
+        let bias = op.bias.map_or_else(|| vec![0.0; gains.len()], |bias| self.vector(bias));
+        for (i, run) in values.chunks_mut(dim).enumerate() {
+            let mean = run.iter().map(|v| f64::from(*v)).sum::<f64>() / dim as f64;
+            let squares: f64 = run.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
+            let scale = 1.0 / (squares / dim as f64 + f64::from(op.eps)).sqrt();
+            let at = i * dim % gains.len();
+            for ((v, gain), bias) in run.iter_mut().zip(&gains[at..]).zip(&bias[at..]) {
+                *v = ((f64::from(*v) - mean) * scale) as f32 * gain + bias;
+            }
+        }
         self.write(op.y, values);
+    }
+
+    fn scale(&mut self, op: &Scale) {
+        let (mut values, factor) = (self.read(op.x), self.vector(op.w)[0]);
+        values.iter_mut().for_each(|v| *v *= factor);
+        self.write(op.x, values);
+    }
+
+    fn soft_cap(&mut self, op: &SoftCap) {
+        let mut values = self.read(op.x);
+        let cap = |v: f32| soft_cap(f64::from(v), op.cap) as f32;
+        values.iter_mut().for_each(|v| *v = cap(*v));
+        self.write(op.x, values);
     }
 
     fn linear(&mut self, op: &Linear) {
@@ -185,6 +229,7 @@ impl Kernels for Run<'_> {
                 };
                 for (i, product) in products.into_iter().enumerate() {
                     let product = product + bias.as_ref().map_or(0.0, |bias| bias[i]);
+                    let product = product * part.scale;
                     y[i] = if part.add { y[i] + product } else { product };
                 }
             }
@@ -242,21 +287,28 @@ impl Kernels for Run<'_> {
         let shared = (op.heads / group.kv_heads) as usize;
         let cache = &self.loaded.caches[op.cache.group as usize];
         let (q, width) = (self.read(op.q), self.width(op.q));
+        let sinks = op.sinks.map(|sinks| self.vector(sinks));
         let mut y = vec![0.0; q.len()];
         for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(width)) {
             let sequence = &self.step.sequences[row.sequence as usize];
             let table = &sequence.tables[op.cache.group as usize];
-            let visible = sequence.mask.visible(row.position[0], op.window);
+            let visible = sequence.mask.visible(row.position[0], op.reach);
+            let growth = op.temperature.map_or(1.0, |t| t.at(row.position[0]));
+            let scale = f64::from(op.scale) * f64::from(growth);
             for (head, (q, y)) in q.chunks(dim).zip(y.chunks_mut(dim)).enumerate() {
                 let at = |plane, position: usize| {
                     let page = table[position / PAGE];
                     &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
                 };
-                let scores: Vec<f64> =
-                    visible.clone().map(|p| f64::from(op.scale) * dot(q, at(0, p))).collect();
-                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let score = |p| {
+                    let score = scale * dot(q, at(0, p));
+                    op.cap.map_or(score, |cap| soft_cap(score, cap))
+                };
+                let scores: Vec<f64> = visible.clone().map(score).collect();
+                let sink = sinks.as_ref().map_or(f64::NEG_INFINITY, |s| f64::from(s[head]));
+                let largest = scores.iter().copied().fold(sink, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-                let total: f64 = weights.iter().sum();
+                let total: f64 = weights.iter().sum::<f64>() + (sink - largest).exp();
                 let mut sums = vec![0.0f64; dim];
                 for (position, weight) in visible.clone().zip(&weights) {
                     for (sum, v) in sums.iter_mut().zip(at(1, position)) {
@@ -270,9 +322,82 @@ impl Kernels for Run<'_> {
     }
 
     fn gated_act(&mut self, op: &GatedAct) {
-        let (gate, up) = (self.read(op.gate), self.read(op.up));
-        let y = gate.iter().zip(&up).map(|(gate, up)| act(op.act, *gate) * up).collect();
+        let (width, gate_width) = (self.width(op.y), self.width(op.gate));
+        let gate = self.read(op.gate);
+        let up = match op.up {
+            Up::Slot(up, first) => Some((self.read(up), self.width(up), first as usize)),
+            _ => None,
+        };
+        let value = |i: usize| {
+            let (row, column) = (i / width, i % width);
+            match (op.up, &up) {
+                (Up::Neighbour, _) => gated(op.act, gate[2 * i], gate[2 * i + 1]),
+                (_, Some((up, up_width, first))) => {
+                    let column_of_gate = if gate_width == 1 { 0 } else { column };
+                    let gate = gate[row * gate_width + column_of_gate];
+                    gated(op.act, gate, up[row * up_width + first + column])
+                }
+                _ => act(op.act, gate[i]),
+            }
+        };
+        let y = (0..self.read(op.y).len()).map(value).collect();
         self.write(op.y, y);
+    }
+
+    fn route(&mut self, op: &Route) {
+        let (experts, width) = (self.width(op.logits), self.width(op.y));
+        let correction = op.correction.map(|c| self.vector(c));
+        let factors = op.expert_scale.map(|f| self.vector(f));
+        let (logits, mut y) = (self.read(op.logits), self.read(op.y));
+        for (logits, y) in logits.chunks(experts).zip(y.chunks_mut(width)) {
+            let scores = scores(op.routing.score, logits);
+            let mut ranks = scores.clone();
+            if let Some(correction) = &correction {
+                ranks.iter_mut().zip(correction).for_each(|(rank, c)| *rank += c);
+            }
+            crate::routing::choose(&op.routing, &scores, &mut ranks, y, f32::exp);
+            let (ids, weights) = y.split_at_mut(width / 2);
+            for (id, weight) in ids.iter().zip(weights) {
+                *weight *= factors.as_ref().map_or(1.0, |factors| factors[*id as usize]);
+            }
+        }
+        self.write(op.y, y);
+    }
+
+    fn linear_at(&mut self, op: &LinearAt) {
+        let (routes, active) = (self.read(op.routes), self.width(op.routes) / 2);
+        let (x, width) = (self.read(op.x), self.width(op.x));
+        for part in &op.parts {
+            let info = self.program.weight(part.first);
+            let (rows, cols) = (info.rows, info.cols);
+            let bias = part.bias.map(|bias| self.vector(bias));
+            let mut y = self.read(part.y);
+            for (i, y) in y.chunks_mut(rows).enumerate() {
+                let (row, choice) = (i / active, i % active);
+                let route = &routes[row * 2 * active..][..2 * active];
+                let (expert, factor) = (route[choice] as usize, route[active + choice]);
+                let weight = &self.loaded.weights[part.first.0 as usize + expert];
+                // The row's one input, or the choice's own.
+                let x = &x[row * width + if width == cols { 0 } else { choice * cols }..][..cols];
+                let products = match part.form {
+                    Form::Exact => exact(weight, x),
+                    Form::Fast => fast(weight, x),
+                };
+                for (r, (y, product)) in y.iter_mut().zip(products).enumerate() {
+                    let product = product + bias.as_ref().map_or(0.0, |b| b[expert * rows + r]);
+                    *y = if op.weighted { product * factor } else { product };
+                }
+            }
+            self.write(part.y, y);
+        }
+    }
+
+    fn combine(&mut self, op: &Combine) {
+        let (x, width, dim) = (self.read(op.x), self.width(op.x), self.width(op.y));
+        let sum = |x: &[f32]| -> Vec<f32> {
+            (0..dim).map(|i| x.chunks(dim).map(|run| run[i]).sum::<f32>() * op.scale).collect()
+        };
+        self.put(op.y, x.chunks(width).flat_map(sum).collect(), op.add);
     }
 
     fn pick(&mut self, op: &Pick) {
@@ -305,6 +430,34 @@ pub fn argmax(values: &[f32]) -> u32 {
     best.0 as u32
 }
 
+/// `cap * tanh(x / cap)`.
+fn soft_cap(x: f64, cap: f32) -> f64 {
+    f64::from(cap) * (x / f64::from(cap)).tanh()
+}
+
+/// What a router's logits become.
+fn scores(score: Score, logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers = || logits.iter().map(|l| f64::from(l - largest).exp());
+    match score {
+        Score::Softmax => {
+            let total: f64 = powers().sum();
+            powers().map(|power| (power / total) as f32).collect()
+        }
+        Score::SoftmaxChosen => logits.to_vec(),
+        Score::Sigmoid => logits.iter().map(|logit| act(Act::Sigmoid, *logit)).collect(),
+    }
+}
+
+/// A gate's activation times what it gates.
+pub fn gated(function: Act, gate: f32, up: f32) -> f32 {
+    let up = match function {
+        Act::ClampedSilu { limit, .. } => up.clamp(-limit, limit) + 1.0,
+        _ => up,
+    };
+    act(function, gate) * up
+}
+
 /// An activation function, in f64.
 pub fn act(act: Act, x: f32) -> f32 {
     let x = f64::from(x);
@@ -314,6 +467,11 @@ pub fn act(act: Act, x: f32) -> f32 {
         Act::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
             0.5 * x * (1.0 + inner.tanh())
+        }
+        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Act::ClampedSilu { alpha, limit } => {
+            let x = x.min(f64::from(limit));
+            x / (1.0 + (-f64::from(alpha) * x).exp())
         }
     };
     y as f32

@@ -1,5 +1,6 @@
 //! A step: a ragged batch of rows over some sequences.
 
+use crate::program::Reach;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
@@ -55,7 +56,7 @@ pub struct Sequence<'a> {
     pub mask: Mask<'a>,
 }
 
-/// Which positions a row sees, besides its layer's window.
+/// Which positions a row sees, besides its layer's reach.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mask<'a> {
     /// Runs of positions whose rows see the whole run (an image; a text to embed).
@@ -65,15 +66,19 @@ pub struct Mask<'a> {
 }
 
 impl Mask<'_> {
-    /// The positions that a row at `position` sees.
-    pub fn visible(&self, position: u32, window: Option<u32>) -> Range<usize> {
+    /// The positions that a row at `position` sees in a layer of this reach.
+    pub fn visible(&self, position: u32, reach: Reach) -> Range<usize> {
         let end = match self.spans.iter().find(|span| span.contains(&position)) {
             Some(span) => span.end,
             None => position + 1,
         };
-        let windowed = window.map_or(0, |window| (position + 1).saturating_sub(window));
-        let chunked = self.chunk.map_or(0, |chunk| position / chunk * chunk);
-        windowed.max(chunked) as usize..end as usize
+        let chunked = |chunk: u32| position / chunk * chunk;
+        let start = match reach {
+            Reach::All => 0,
+            Reach::Window(window) => (position + 1).saturating_sub(window),
+            Reach::Chunk(chunk) => chunked(chunk),
+        };
+        start.max(self.chunk.map_or(0, chunked)) as usize..end as usize
     }
 }
 

@@ -69,6 +69,9 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             Cost { bytes: load.rows * weight_bytes(op.table) / info.rows as f64, flops: 0.0 }
         }
         Op::RmsNorm(op) => Cost { bytes: 0.0, flops: 4.0 * rows(op.x) * width(op.x) },
+        Op::LayerNorm(op) => Cost { bytes: 0.0, flops: 6.0 * rows(op.x) * width(op.x) },
+        Op::Scale(op) => Cost { bytes: 0.0, flops: rows(op.x) * width(op.x) },
+        Op::SoftCap(op) => Cost { bytes: 0.0, flops: 8.0 * rows(op.x) * width(op.x) },
         Op::Linear(op) => op.parts.iter().fold(Cost::default(), |sum, part| {
             let info = program.weight(part.weight);
             let flops = 2.0 * rows(part.y) * info.rows as f64 * info.cols as f64;
@@ -81,7 +84,7 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
-            let context = op.window.map_or(load.context, |w| load.context.min(f64::from(w)));
+            let context = op.reach.most().map_or(load.context, |w| load.context.min(f64::from(w)));
             let position = 2.0 * (cache.kv_heads * cache.head_dim) as f64;
             Cost {
                 bytes: load.reads * context * position * cache.kind.bytes() as f64,
@@ -89,8 +92,25 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             }
         }
         Op::GatedAct(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.y) },
+        Op::Route(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.logits) },
+        Op::LinearAt(op) => {
+            let active = width(op.routes) / 2.0;
+            let union = expected_union(f64::from(op.experts), active, load.rows);
+            op.parts.iter().fold(Cost::default(), |sum, part| {
+                let info = program.weight(part.first);
+                let flops = 2.0 * load.rows * active * info.rows as f64 * info.cols as f64;
+                sum + Cost { bytes: union * weight_bytes(part.first), flops }
+            })
+        }
+        Op::Combine(op) => Cost { bytes: 0.0, flops: load.rows * width(op.x) },
         Op::Pick(_) | Op::Argmax(_) => Cost::default(),
     }
+}
+
+/// How many of `experts` a step of so many rows uses, if each row chooses `active` of them by
+/// chance.
+fn expected_union(experts: f64, active: f64, rows: f64) -> f64 {
+    experts * (1.0 - (1.0 - active / experts).powf(rows))
 }
 
 /// The cost of a whole step.

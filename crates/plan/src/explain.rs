@@ -1,6 +1,6 @@
 //! A program as text: what a reviewer reads, and `russet explain` prints.
 
-use ops::{Form, Op, Part, Program, Slot, WeightId};
+use ops::{ExpertPart, Form, Key, Op, Part, Program, Reach, Route, Score, Slot, Up, WeightId};
 use std::fmt::Write;
 
 /// The first and the last layer that print the same lines, and the lines.
@@ -44,15 +44,31 @@ fn line(program: &Program, op: &Op) -> String {
     let text = match op {
         Op::Embed(op) => {
             let table = program.weight(op.table);
-            let scale = if op.scale == 1.0 { String::new() } else { format!(" * {}", op.scale) };
-            format!("{} <- {}x{} {}{scale}", name(op.y), table.rows, table.cols, table.kind)
+            let scale = factor(op.scale);
+            let (by, add) = match op.key {
+                Key::Id => ("", plus(op.add)),
+                Key::Position => (" by position", plus(op.add)),
+            };
+            let (rows, cols, kind) = (table.rows, table.cols, table.kind);
+            format!("{add}{} <- {rows}x{cols} {kind}{scale}{by}", name(op.y))
         }
         Op::RmsNorm(op) => {
             let width = program.slot(op.x).width;
             let heads =
                 if width == op.dim as usize { String::new() } else { format!(" per {}", op.dim) };
-            format!("{} <- {}{heads}, eps {:e}", name(op.y), name(op.x), op.eps)
+            let gains = if op.w.is_some() { "" } else { ", no gains" };
+            let (add, eps) = (plus(op.add), op.eps);
+            format!("{add}{} <- {}{heads}, eps {eps:e}{gains}", name(op.y), name(op.x))
         }
+        Op::LayerNorm(op) => {
+            let width = program.slot(op.x).width;
+            let heads =
+                if width == op.dim as usize { String::new() } else { format!(" per {}", op.dim) };
+            let bias = if op.bias.is_some() { "+b" } else { "" };
+            format!("{} <- {}{heads}{bias}, eps {:e}", name(op.y), name(op.x), op.eps)
+        }
+        Op::Scale(op) => format!("{} * {}", name(op.x), program.weight(op.w).name),
+        Op::SoftCap(op) => format!("{} within {}", name(op.x), op.cap),
         Op::Linear(op) => {
             let parts: Vec<_> = op.parts.iter().map(|p| part(program, p)).collect();
             format!("{} <- {}", parts.join(", "), name(op.x))
@@ -82,18 +98,53 @@ fn line(program: &Program, op: &Op) -> String {
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
-            let window = op.window.map_or(String::new(), |w| format!(", window {w}"));
-            format!(
-                "{} <- {} {}/{} heads{window}",
-                name(op.y),
-                name(op.q),
-                op.heads,
-                cache.kv_heads
-            )
+            let mut more = match op.reach {
+                Reach::All => String::new(),
+                Reach::Window(n) => format!(", window {n}"),
+                Reach::Chunk(n) => format!(", chunk {n}"),
+            };
+            if let Some(cap) = op.cap {
+                let _ = write!(more, ", cap {cap}");
+            }
+            if op.sinks.is_some() {
+                more.push_str(", sinks");
+            }
+            if let Some(temperature) = op.temperature {
+                let _ = write!(more, ", growing every {}", temperature.length);
+            }
+            let (y, q, heads) = (name(op.y), name(op.q), op.heads);
+            format!("{y} <- {q} {heads}/{} heads{more}", cache.kv_heads)
         }
         Op::GatedAct(op) => {
             let act = format!("{:?}", op.act).to_lowercase();
-            format!("{} <- {act}({}) * {}", name(op.y), name(op.gate), name(op.up))
+            let act = act.split_whitespace().next().unwrap_or_default();
+            let up = match op.up {
+                Up::None => String::new(),
+                Up::Slot(up, 0) => format!(" * {}", name(up)),
+                Up::Slot(up, first) => format!(" * {} from {first}", name(up)),
+                Up::Neighbour => " * its neighbours".to_owned(),
+            };
+            format!("{} <- {act}({}){up}", name(op.y), name(op.gate))
+        }
+        Op::Route(op) => route(program, op),
+        Op::LinearAt(op) => {
+            let part = |part: &ExpertPart| {
+                let weight = program.weight(part.first);
+                let bias = if part.bias.is_some() { "+b" } else { "" };
+                let form = if part.form == Form::Fast { " int8" } else { "" };
+                let (rows, cols, kind) = (weight.rows, weight.cols, weight.kind);
+                format!("{} {rows}x{cols}{bias} {kind}{form}", name(part.y))
+            };
+            let parts: Vec<_> = op.parts.iter().map(part).collect();
+            let active = program.slot(op.routes).width / 2;
+            let weighted = if op.weighted { ", weighted" } else { "" };
+            let (parts, x, all) = (parts.join(", "), name(op.x), op.experts);
+            format!("{parts} <- {x}, {active} of {all}{weighted}")
+        }
+        Op::Combine(op) => {
+            let count = program.slot(op.x).width / program.slot(op.y).width;
+            let scale = factor(op.scale);
+            format!("{}{} <- sum of {count} of {}{scale}", plus(op.add), name(op.y), name(op.x))
         }
         Op::Pick(op) => format!("{} <- wanted rows of {}", name(op.y), name(op.x)),
         Op::Argmax(op) => format!("sampled <- {}", name(op.logits)),
@@ -103,12 +154,40 @@ fn line(program: &Program, op: &Op) -> String {
 
 fn part(program: &Program, part: &Part) -> String {
     let weight = program.weight(part.weight);
-    let add = if part.add { "+" } else { "" };
+    let add = plus(part.add);
     let bias = if part.bias.is_some() { "+b" } else { "" };
     let form = if part.form == Form::Fast { " int8" } else { "" };
     let shape = format!("{}x{}", weight.rows, weight.cols);
     let tied = if is_embedding(program, part.weight) { " (embedding)" } else { "" };
-    format!("{add}{} {shape}{bias} {}{form}{tied}", program.slot(part.y).name, weight.kind)
+    let scale = factor(part.scale);
+    format!("{add}{} {shape}{bias}{scale} {}{form}{tied}", program.slot(part.y).name, weight.kind)
+}
+
+fn route(program: &Program, op: &Route) -> String {
+    let name = |slot: Slot| program.slot(slot).name;
+    let score = match op.routing.score {
+        Score::Softmax => "softmax",
+        Score::SoftmaxChosen => "softmax of the chosen",
+        Score::Sigmoid => "sigmoid",
+    };
+    let (active, all) = (op.routing.active, program.slot(op.logits).width);
+    let mut text = format!("{} <- {active} of {all} by {score}", name(op.y));
+    let mut also = |there: bool, what: &str| text.push_str(if there { what } else { "" });
+    also(op.correction.is_some(), ", corrected");
+    also(op.routing.normalized, ", normalized");
+    also(op.expert_scale.is_some(), ", scaled each");
+    if let Some(groups) = op.routing.groups {
+        let _ = write!(text, ", {} of {} groups", groups.kept, groups.count);
+    }
+    text + &factor(op.routing.scale)
+}
+
+fn plus(add: bool) -> &'static str {
+    if add { "+" } else { "" }
+}
+
+fn factor(scale: f32) -> String {
+    if scale == 1.0 { String::new() } else { format!(" * {scale}") }
 }
 
 fn is_embedding(program: &Program, weight: WeightId) -> bool {
