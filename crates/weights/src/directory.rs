@@ -54,6 +54,8 @@ pub struct Bound {
     pub name: String,
     pub(crate) tensor: usize,
     pub(crate) share: Share,
+    /// Whether one is added to every number.
+    pub(crate) shifted: bool,
 }
 
 /// How much of a tensor a part is; files fuse parts that share their input.
@@ -65,6 +67,10 @@ pub(crate) enum Share {
     Rows(Range<usize>),
     /// Some numbers of a vector of plain ones.
     Cols(Range<usize>),
+    /// All of its numbers, as a vector.
+    Flat,
+    /// Some columns of one of the tensor's matrices of plain numbers, as rows.
+    Transposed(usize, Range<usize>),
 }
 
 /// Where bytes lie.
@@ -182,24 +188,39 @@ impl Directory {
 
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
+        let tensor = self.share(bound)?;
+        if !bound.shifted {
+            return Ok(tensor);
+        }
+        let shifted: Vec<f32> = tensor.to_f32().into_iter().map(|gain| gain + 1.0).collect();
+        Ok(Tensor::from_f32(tensor.rows, tensor.cols, &shifted))
+    }
+
+    fn share(&self, bound: &Bound) -> Result<Tensor, WeightError> {
         let whole = self.load_whole(bound.tensor)?;
         let part = match &bound.share {
             Share::Whole => return Ok(whole),
             Share::Rows(rows) => return Ok(whole.rows(rows.clone())),
+            Share::Flat => return Ok(Tensor { rows: 1, cols: whole.rows * whole.cols, ..whole }),
+            Share::Transposed(matrix, rows) => {
+                let shape = &self.tensors[bound.tensor].shape;
+                let height = shape[shape.len() - 2] as usize;
+                return Ok(transposed(&whole, matrix * height..(matrix + 1) * height, rows));
+            }
             Share::Cols(cols) => cols,
         };
         let number = whole.kind.block_bytes();
         let bytes = whole.data.slice(part.start * number..part.end * number);
         let bytes = bytes.expect("a share lies within the tensor that it was bound to");
-        Ok(Tensor { cols: part.len(), data: bytes, ..whole })
+        Ok(Tensor { rows: 1, cols: part.len(), data: bytes, ..whole })
     }
 
     /// The whole of a tensor as a matrix; a vector has one row.
     pub fn load_whole(&self, index: usize) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
         let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
-        let (rows, cols) = matrix(&info.shape)
-            .ok_or_else(|| self.misshapen(info, "a matrix or a vector".to_owned()))?;
+        let (rows, cols) = stacked(&info.shape)
+            .ok_or_else(|| self.misshapen(info, "matrices or a vector".to_owned()))?;
         let bytes = |place: &Place| {
             let slice = self.files[place.file].1.slice(place.range.clone());
             slice.expect("places are checked when a file is opened")
@@ -259,6 +280,27 @@ pub struct Fold {
     pub biases: usize,
     pub affine: Affine,
     pub cols: u64,
+}
+
+/// Rows and columns of all matrices of a shape, one below the other.
+fn stacked(shape: &[u64]) -> Option<(usize, usize)> {
+    let (cols, rows) = shape.split_last()?;
+    let rows = rows.iter().try_fold(1u64, |product, n| product.checked_mul(*n))?;
+    Some((rows.try_into().ok()?, (*cols).try_into().ok()?))
+}
+
+/// Some columns of some rows of plain numbers, as rows: a copy, since no kernel reads columns.
+fn transposed(whole: &Tensor, from: Range<usize>, columns: &Range<usize>) -> Tensor {
+    let number = whole.kind.block_bytes();
+    let mut bytes = Vec::with_capacity(from.len() * columns.len() * number);
+    for column in columns.clone() {
+        for row in from.clone() {
+            let at = (row * whole.cols + column) * number;
+            bytes.extend_from_slice(&whole.data.as_slice()[at..at + number]);
+        }
+    }
+    let data = Bytes::from_vec(bytes);
+    Tensor { rows: columns.len(), cols: from.len(), data, ..whole.clone() }
 }
 
 /// Rows and columns of a shape with at most two dimensions other than one.

@@ -8,8 +8,9 @@ use crate::{Gguf, GgufValue, WeightError};
 
 /// Our key, and GGUF's within an architecture. Where two rows have one key, the later one wins.
 ///
-/// `attention.sliding_window` is not among them: the programs that these families' files are made
-/// for let every row see all earlier ones, whatever the key says, and so the files are tested.
+/// `attention.sliding_window` counts for some architectures only ([`names::WINDOWED`]): the
+/// programs that the others' files are made for let every row see all earlier ones, whatever the
+/// key says, and so the files are tested.
 const KEYS: &[(&str, &str)] = &[
     ("vocab", "vocab_size"),
     ("dim", "embedding_length"),
@@ -30,6 +31,34 @@ const KEYS: &[(&str, &str)] = &[
     ("rope_scaling.attention", "rope.scaling.yarn_attn_factor"),
     ("rope_scaling.beta_fast", "rope.scaling.yarn_beta_fast"),
     ("rope_scaling.beta_slow", "rope.scaling.yarn_beta_slow"),
+    ("rope_scaling.scores", "rope.scaling.yarn_log_multiplier"),
+    ("norm_eps", "attention.layer_norm_epsilon"),
+    ("window", "attention.sliding_window"),
+    ("window_pattern", "attention.sliding_window_pattern"),
+    ("local.rope_theta", "rope.freq_base_swa"),
+    ("local.rope_dims", "rope.dimension_count_swa"),
+    ("local.head_dim", "attention.key_length_swa"),
+    ("attn_cap", "attn_logit_softcapping"),
+    ("logit_cap", "final_logit_softcapping"),
+    ("attn_multiplier", "attention.scale"),
+    ("embed_multiplier", "embedding_scale"),
+    ("residual_multiplier", "residual_scale"),
+    ("logit_scale", "logit_scale"),
+    ("temperature", "attention.temperature_scale"),
+    ("experts", "expert_count"),
+    ("experts_active", "expert_used_count"),
+    ("expert_dim", "expert_feed_forward_length"),
+    ("shared_dim", "expert_shared_feed_forward_length"),
+    ("shared_count", "expert_shared_count"),
+    ("normalize_weights", "expert_weights_norm"),
+    ("weights_scale", "expert_weights_scale"),
+    ("expert_groups", "expert_group_count"),
+    ("expert_groups_kept", "expert_group_used_count"),
+    ("dense_layers", "leading_dense_block_count"),
+    ("draft_layers", "nextn_predict_layers"),
+    ("moe_step", "interleave_moe_layer_step"),
+    ("layer_width", "embedding_length_per_layer_input"),
+    ("kv_shared", "attention.shared_kv_layers"),
 ];
 
 /// More pairs than any head has.
@@ -51,10 +80,25 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     for (ours, theirs) in KEYS {
         let key = format!("{family}.{theirs}");
         meta.spell(ours, &key);
+        let ours = match *ours {
+            "window" if !names::WINDOWED.contains(&family) => continue,
+            "logit_scale" if names::DIVIDED.contains(&family) => "logit_divisor",
+            ours => ours,
+        };
         if let Some(value) = gguf.get(&key) {
-            let value = scalar(value).ok_or_else(|| unequal(&file, &key, value))?;
+            let value = entry(value).ok_or_else(|| strange(&file, &key))?;
             meta.set(ours, &key, value);
         }
+    }
+    for (of, key, value) in names::FACTS.iter().filter(|(of, ..)| *of == family) {
+        meta.set(key, of, value.clone());
+    }
+    // Layers that draft further tokens are counted among the others.
+    if let (Some(Value::Int(all)), Some(Value::Int(drafts))) =
+        (meta.get("layers"), meta.get("draft_layers"))
+    {
+        let (layers, spelled) = (all - drafts, meta.spelled("layers"));
+        meta.set("layers", &spelled, Value::Int(layers));
     }
     if meta.get("vocab").is_none() {
         // Older converters leave the size to the embedding.
@@ -72,13 +116,21 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     Ok(meta)
 }
 
-/// A value as metadata; an array with a number for each layer counts where they are all equal.
-fn scalar(value: GgufValue<'_>) -> Option<Value> {
-    if let Some(array) = value.array() {
-        let mut items = array.items();
-        let first = scalar(items.next().filter(|item| item.array().is_none())?)?;
-        return items.all(|item| scalar(item).as_ref() == Some(&first)).then_some(first);
+/// A value as metadata; an array with a number for each layer is one where they are all equal.
+fn entry(value: GgufValue<'_>) -> Option<Value> {
+    let Some(array) = value.array() else { return scalar(value) };
+    if array.len() > LIST_MAX {
+        return None;
     }
+    let list: Vec<Value> = array.items().map(scalar).collect::<Option<_>>()?;
+    let first = list.first()?;
+    Some(if list.iter().all(|item| item == first) { first.clone() } else { Value::List(list) })
+}
+
+/// More layers than any model has.
+const LIST_MAX: usize = 1 << 12;
+
+fn scalar(value: GgufValue<'_>) -> Option<Value> {
     Some(match value {
         GgufValue::Bool(b) => Value::Bool(b),
         GgufValue::Str(_) => Value::Text(value.text()?.to_owned()),
@@ -87,16 +139,12 @@ fn scalar(value: GgufValue<'_>) -> Option<Value> {
     })
 }
 
-fn unequal(file: &str, key: &str, value: GgufValue<'_>) -> WeightError {
-    let value = match value.array() {
-        Some(array) => format!("a list of {} different values", array.len()),
-        None => "no number or text".to_owned(),
-    };
+fn strange(file: &str, key: &str) -> WeightError {
     WeightError::Unsupported {
         file: file.to_owned(),
         key: key.to_owned(),
-        value,
-        instead: "layers of different sizes need another version of the model",
+        value: "neither a number, a text nor a list of them".to_owned(),
+        instead: "use another version of the model",
     }
 }
 
@@ -138,8 +186,10 @@ fn scaling(meta: &mut Meta, directory: &Directory) -> Result<(), WeightError> {
     let given = float(meta, "rope_scaling.attention").unwrap_or(1.0);
     let spelled = meta.spelled("rope_scaling.attention");
     if let Some(factor) = factor.filter(|_| is(meta, "yarn")) {
-        // YaRN's own factor is not part of the key's value.
-        let attention = given * (1.0 + 0.1 * factor.ln());
+        // YaRN's own factor is not part of the key's value, nor is what scores are scaled by.
+        let growth = |by: f64| 1.0 + 0.1 * by * factor.ln();
+        let scores = float(meta, "rope_scaling.scores").unwrap_or(0.0);
+        let attention = given * growth(1.0) / growth(scores);
         meta.set("rope_scaling.attention", &spelled, Value::Float(attention));
     }
     tables(meta, directory)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use blocks::{Bytes, Tensor};
 use model::{Meta, WeightSpec};
 
+use crate::canon::Origin;
 use crate::directory::Directory;
 use crate::hf::{self, Config};
 use crate::names::Style;
@@ -103,7 +104,8 @@ impl Source {
     fn from_gguf(path: PathBuf, gguf: Gguf, directory: Directory) -> Result<Source, WeightError> {
         let style = Style::Gguf;
         let mut meta = meta::from_gguf(&gguf, &directory)?;
-        canon::flags(&mut meta, &directory, style);
+        let family = family(&meta);
+        canon::flags(&mut meta, &directory, Origin { style, family });
         Ok(Source {
             container: Container::Gguf { version: gguf.version() },
             ignored: canon::ignored(&meta, &directory, style),
@@ -133,7 +135,8 @@ impl Source {
         };
         let style = Style::HuggingFace;
         let (mut meta, unknown_keys) = config.meta()?;
-        canon::flags(&mut meta, &directory, style);
+        let family = family(&meta);
+        canon::flags(&mut meta, &directory, Origin { style, family });
         let side = SideFiles::find(path);
         let sampling = match &side.generation_config {
             Some(file) => SamplingDefaults::from_file(file)?,
@@ -165,7 +168,8 @@ impl Source {
     /// # Errors
     /// Names the tensor that is missing, of another shape, or of no use.
     pub fn bind(&self, wanted: &[WeightSpec]) -> Result<Vec<Bound>, WeightError> {
-        canon::bind(&self.directory, self.style, &self.ignored, wanted)
+        let origin = Origin { style: self.style, family: family(&self.meta) };
+        canon::bind(&self.directory, origin, &self.ignored, wanted)
     }
 
     /// A part where it lies in the file; nothing is copied.
@@ -220,6 +224,12 @@ impl Source {
     pub fn sampling_defaults(&self) -> &SamplingDefaults {
         &self.sampling
     }
+}
+
+/// The family of a model, as GGUF spells it; nothing where it is not known.
+fn family(meta: &Meta) -> &'static str {
+    let named = meta.opt_text("family").ok().flatten();
+    named.and_then(|name| model::family(name).ok()).map_or("", |family| family.gguf)
 }
 
 /// The parts of a split set in order, found beside one of them.

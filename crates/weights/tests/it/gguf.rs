@@ -247,7 +247,7 @@ fn biases_heads_and_sizes_follow_from_the_tensors() {
     let Mixer::Attention(attention) = &spec.layers[1].mixer;
     assert!(spec.tied && attention.qkv_bias && attention.out_bias);
     assert_eq!(spec.vocab, 24);
-    assert!(matches!(&attention.rope.scaling, Scaling::Divisors(list)
+    assert!(matches!(&attention.rope.as_ref().unwrap().scaling, Scaling::Divisors(list)
         if *list == values("rope_freqs.weight", 2)));
     holds_its_values(&source);
 }
@@ -296,7 +296,7 @@ fn scalings_are_read_from_keys_and_tensors() {
         change(&mut gguf);
         let source = source(&gguf).unwrap();
         let Mixer::Attention(attention) = spec(&source).layers.swap_remove(0).mixer;
-        attention.rope
+        attention.rope.unwrap()
     };
     // A factor without a type is linear.
     let linear = rope(&|g| g.f32("llama.rope.scaling.factor", 4.0));

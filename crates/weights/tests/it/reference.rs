@@ -61,7 +61,8 @@ fn same(directory: &Path, gguf: &Path) {
     // The rotation is the same one, whether by parameters or by a list of divisors.
     for (a, b) in spec.layers.iter().zip(&hf_spec.layers) {
         let (Mixer::Attention(a), Mixer::Attention(b)) = (&a.mixer, &b.mixer);
-        let (a, b) = (a.rope.table(512), b.rope.table(512));
+        let table = |rope: &Option<model::Rope>| rope.as_ref().unwrap().table(512);
+        let (a, b) = (table(&a.rope), table(&b.rope));
         for (a, b) in a.frequencies.iter().zip(&b.frequencies) {
             assert!((a / b - 1.0).abs() < 1e-6, "{gguf:?}: {a} {b}");
         }
