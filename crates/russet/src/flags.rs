@@ -30,7 +30,7 @@ Exit codes:
   130  interrupted with Ctrl-C
 
 Environment:
-  RUSSET_CPU       vector instructions to use: avx512, avx2, neon or scalar
+  RUSSET_CPU       vector instructions to use: avx512, avx2, neon-i8mm, neon or scalar
   XDG_CACHE_HOME   where measurements of this machine are kept
   XDG_DATA_HOME    where the history of chats is kept
   NO_COLOR         no colours";

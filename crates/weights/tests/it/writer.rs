@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory for one test, gone with the value.
+/// A directory of its own, gone with the value.
 pub struct Dir(pub PathBuf);
+
+/// Directories made by this process: tests run side by side and may give the same name.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Dir {
     pub fn new(test: &str) -> Dir {
-        let name = format!("russet-weights-{}-{test}", std::process::id());
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("russet-weights-{}-{number}-{test}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
