@@ -169,24 +169,30 @@ impl<S: Simd> Thread<'_, S> {
         let cols = work.program.weight(first.first).cols;
         self.round(op.x, cols, op.parts.iter().map(|part| (part.first, part.form)));
         let (rows, active) = (work.count(op.routes), work.width(op.routes) / 2);
-        let routes = work.rows(op.routes, 0..rows);
-        self.own.mixture.groups.sort(routes, active, op.experts as usize);
         let height = |part: &ops::ExpertPart| work.program.weight(part.first).rows;
-        let used = self.own.mixture.groups.used.len();
-        let all = used * op.parts.iter().map(height).sum::<usize>();
+        // As many experts as may have been chosen: how many were is known to those only who have
+        // claimed a chunk. A thread that comes too late for one must not look at the routes, whose
+        // place may hold something else by then.
+        let most = (op.experts as usize).min(rows * active);
+        let all = most * op.parts.iter().map(height).sum::<usize>();
         let size = linear::chunk_rows(all, work.threads);
         let chunks = |part: &ops::ExpertPart| height(part).div_ceil(size);
         let each: usize = op.parts.iter().map(chunks).sum();
-        while let Some(chunk) = self.claim(1, used * each) {
+        let mut sorted = false;
+        while let Some(chunk) = self.claim(1, most * each) {
+            if !std::mem::replace(&mut sorted, true) {
+                let routes = work.rows(op.routes, 0..rows);
+                self.own.mixture.groups.sort(routes, active, op.experts as usize);
+            }
             let (group, mut chunk) = (chunk / each, chunk % each);
+            let Some(&expert) = self.own.mixture.groups.used.get(group) else { continue };
             let Some(part) = op.parts.iter().find(|part| {
                 let here = chunk < chunks(part);
                 chunk -= if here { 0 } else { chunks(part) };
                 here
             }) else {
-                return;
+                continue;
             };
-            let expert = self.own.mixture.groups.used[group];
             let range = chunk * size..height(part).min((chunk + 1) * size);
             self.multiply_group(op, part, expert, range, cols);
         }

@@ -3,8 +3,7 @@
 use super::weights::random_tensor;
 use super::{Case, Tolerance};
 use crate::list::{
-    Attend, Combine, Embed, GatedAct, KvWrite, LayerNorm, Linear, Op, Pick, RmsNorm, Rope, Scale,
-    SoftCap,
+    Attend, Combine, Embed, GatedAct, KvWrite, LayerNorm, Linear, Op, Pick, RmsNorm, Rope, SoftCap,
 };
 use crate::program::{
     Act, CacheGroup, CacheRef, Domain, Form, Key, KvKind, Long, Part, Program, Reach, RopeId,
@@ -213,7 +212,7 @@ fn elements() -> Vec<Case> {
         b.op(LayerNorm { x: Slot(0), w, bias, y, dim, eps: 1e-5 });
         b.op(LayerNorm { x: y, w, bias, y, dim, eps: 1e-5 });
         let factor = b.weight(random_tensor(Kind::F32, 1, 1, 6));
-        b.op(Scale { x: y, w: factor });
+        b.op(crate::Scale { x: y, w: factor });
         cases.push(b.finish(format!("layer_norm {dim}, gains {wide}"), y, &[3, 2], near));
     }
     let mut b = Builder::new(51);
