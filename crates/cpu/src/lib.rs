@@ -14,6 +14,7 @@ mod linear;
 mod measure;
 mod panel;
 mod plain;
+mod recurrent;
 mod rounded;
 mod rows;
 mod run;

@@ -59,18 +59,30 @@ pub fn rope(x: &mut [f32], head_dim: usize, interleaved: bool, cos: &[f32], sin:
 #[inline(always)]
 pub fn gated_act<S: Simd>(s: S, act: Act, gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.chunks_mut(16).zip(up.chunks(16)) {
-        let x = s.load_n(gate);
-        let y = match act {
-            Act::Silu => silu(s, x),
-            Act::GeluTanh => gelu_tanh(s, x),
-            Act::Gelu => {
-                let mut lanes = [0.0; 16];
-                s.store(&mut lanes, x);
-                s.load(&lanes.map(|x| ops::reference::act(Act::Gelu, x)))
-            }
-        };
+        let y = activate(s, act, s.load_n(gate));
         s.store_n(gate, s.mul(y, s.load_n(up)));
     }
+}
+
+/// `act(x)`
+#[inline(always)]
+pub fn activate<S: Simd>(s: S, act: Act, x: S::F) -> S::F {
+    match act {
+        Act::Silu => silu(s, x),
+        Act::Sigmoid => sigmoid(s, x),
+        Act::GeluTanh => gelu_tanh(s, x),
+        Act::Gelu => {
+            let mut lanes = [0.0; 16];
+            s.store(&mut lanes, x);
+            s.load(&lanes.map(|x| ops::reference::act(Act::Gelu, x)))
+        }
+    }
+}
+
+/// `1 / (1 + e^-x)`
+#[inline(always)]
+fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+    s.div(s.splat(1.0), s.add(s.splat(1.0), exp(s, s.sub(s.splat(0.0), x))))
 }
 
 /// `x / (1 + e^-x)`

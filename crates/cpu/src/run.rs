@@ -5,14 +5,15 @@
 use crate::attend::{Cached, Tile};
 use crate::linear::{self, Scratch, Target};
 use crate::plain::{F16, F32, Plain};
+use crate::recurrent::Recurrence;
 use crate::rounded::round_row;
 use crate::rows;
 use crate::simd::Simd;
 use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
-    Argmax, Attend, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite, Linear, Output, PAGE,
-    Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, DeltaNet, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite,
+    Linear, Output, PAGE, Pick, RmsNorm, Rope, ShortConv,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,8 @@ pub struct Own {
     pub cos: Vec<f32>,
     /// Sines of a row's angles, scaled.
     pub sin: Vec<f32>,
+    /// A head's matrix and rows of a recurrence.
+    pub recurrence: Recurrence,
 }
 
 /// A thread in a step.
@@ -97,7 +100,7 @@ impl<'a, S: Simd> Thread<'a, S> {
 
     /// Claims chunk after chunk of `total`; `phase` is 0 or 1. A thread first takes its own share
     /// from the start, so that it reads memory in one direction, then what others have left.
-    fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
+    pub fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
         let (threads, op) = (self.work.threads, self.progress.op);
         if self.progress.claiming.replace((op, phase)) != Some((op, phase)) {
             self.progress.expected += total;
@@ -418,6 +421,18 @@ impl<S: Simd> Kernels for Thread<'_, S> {
                 || rows::gated_act(s, op.act, y, up),
             );
         }
+    }
+
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
     }
 
     fn pick(&mut self, op: &Pick) {

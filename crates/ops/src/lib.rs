@@ -16,11 +16,12 @@ pub mod reference;
 
 pub use backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 pub use list::{
-    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick,
+    RmsNorm, Rope, ShortConv,
 };
 pub use program::{
     Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, PAGE, Part, Program, Rotation, SlotInfo,
-    Stage, WeightInfo,
+    Stage, StateRef, WeightInfo,
 };
 pub use program::{RopeId, Slot, WeightId};
-pub use step::{Input, Mask, Output, Row, Sequence, Step};
+pub use step::{Input, Mask, Output, Row, Sequence, StateWrite, States, Step};

@@ -39,6 +39,8 @@ pub struct Program {
     pub rotations: Vec<Rotation>,
     /// The caches: layers with the same retention and shape form a group.
     pub caches: Vec<CacheGroup>,
+    /// f32 values of a recurrent state: what a sequence keeps besides the caches.
+    pub state_width: usize,
     /// The slot that holds the logits, (outputs, vocab).
     pub logits: Option<Slot>,
     /// The slot that holds the last hidden state, (outputs, dim).
@@ -122,6 +124,8 @@ pub enum Act {
     Gelu,
     /// GELU's tanh approximation.
     GeluTanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
 }
 
 /// A rotation's frequencies.
@@ -239,6 +243,15 @@ pub struct CacheRef {
     pub group: u32,
     /// The layer within the group.
     pub layer: u32,
+}
+
+/// An operation's place in a recurrent state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRef {
+    /// Its first value.
+    pub offset: usize,
+    /// Its values.
+    pub width: usize,
 }
 
 impl Program {

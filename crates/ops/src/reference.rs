@@ -2,9 +2,12 @@
 //!
 //! It is a backend itself, so that whole models run on it. Speed is not its concern.
 
+mod recurrent;
+
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick,
+    RmsNorm, Rope, ShortConv,
 };
 use crate::numerics;
 use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, WeightId};
@@ -38,8 +41,11 @@ impl Backend for Reference {
         };
         let caches = program.caches.iter().zip(&sizes.pages).map(pool).collect();
         let sampled = vec![0; sizes.sampled];
+        let states = vec![vec![0.0; program.state_width]; sizes.states];
         let profile = Profile::default();
-        Ok(Box::new(Loaded { program, weights, slots, caches, sampled, profile, tickets: 0 }))
+        let loaded =
+            Loaded { program, weights, slots, caches, states, sampled, profile, tickets: 0 };
+        Ok(Box::new(loaded))
     }
 }
 
@@ -50,6 +56,8 @@ struct Loaded {
     weights: Vec<Tensor>,
     slots: Vec<Vec<f32>>,
     caches: Vec<Vec<f32>>,
+    /// Recurrent states, (slot, values).
+    states: Vec<Vec<f32>>,
     sampled: Vec<u32>,
     profile: Profile,
     tickets: u64,
@@ -57,6 +65,9 @@ struct Loaded {
 
 impl Executor for Loaded {
     fn submit(&mut self, step: &Step<'_>) -> Result<Ticket, Fault> {
+        if self.program.state_width > 0 {
+            step.check_states(self.states.len()).map_err(Fault::InvalidStep)?;
+        }
         let program = self.program.clone();
         for (info, values) in program.slots.iter().zip(&mut self.slots) {
             let rows = match info.domain {
@@ -97,7 +108,7 @@ impl Executor for Loaded {
     }
 
     fn bytes(&self) -> usize {
-        4 * (self.slots.iter().chain(&self.caches).map(Vec::len).sum::<usize>())
+        4 * (self.slots.iter().chain(&self.caches).chain(&self.states).map(Vec::len).sum::<usize>())
     }
 }
 
@@ -275,6 +286,18 @@ impl Kernels for Run<'_> {
         self.write(op.y, y);
     }
 
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
+    }
+
     fn pick(&mut self, op: &Pick) {
         let (x, width) = (self.read(op.x), self.width(op.x));
         let wanted = self.step.rows.iter().zip(x.chunks(width));
@@ -310,6 +333,7 @@ pub fn act(act: Act, x: f32) -> f32 {
     let x = f64::from(x);
     let y = match act {
         Act::Silu => x / (1.0 + (-x).exp()),
+        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Act::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
