@@ -2,6 +2,8 @@
 //!
 //! This table is the only place, with the name rows of the loader, where families are named.
 
+mod hybrid;
+
 use crate::meta::{Meta, SpecError, Value};
 use crate::rope::{Pairing, Rope, Scaling};
 use crate::spec::{Act, Attention, Ffn, Layer, Mixer, Spec};
@@ -71,6 +73,23 @@ pub const FAMILIES: &[Family] = &[
         ],
         describe: phi3,
     },
+    Family {
+        gguf: "qwen35",
+        hugging_face: "Qwen3_5ForCausalLM",
+        defaults: &[
+            ("kv_heads", Value::Int(4)),
+            ("head_dim", Value::Int(256)),
+            ("norm_eps", EPS),
+            ("context", Value::Int(32_768)),
+            ("partial_rotary", Value::Float(0.25)),
+            ("delta.kernel", Value::Int(4)),
+            ("delta.k_dim", Value::Int(128)),
+            ("delta.v_dim", Value::Int(128)),
+            ("delta.k_heads", Value::Int(16)),
+            ("delta.v_heads", Value::Int(32)),
+        ],
+        describe: hybrid::qwen3_5,
+    },
 ];
 
 const EPS: Value = Value::Float(1e-6);
@@ -118,6 +137,7 @@ fn llama(m: &Meta) -> Result<Spec, SpecError> {
         qk_norm: false,
         qkv_bias: m.flag("qkv_bias")?,
         out_bias: m.flag("out_bias")?,
+        gate: false,
     });
     let hidden = m.size("ffn_dim", MAX_WIDTH)?;
     let ffn = Ffn::Dense { hidden, act: act(m)?, bias: m.flag("mlp_bias")? };

@@ -7,11 +7,13 @@
 
 mod families;
 mod meta;
+mod mixers;
 mod rope;
 mod spec;
 
 pub use families::{FAMILIES, Family, describe, family};
 pub use meta::{Meta, SpecError, Value};
+pub use mixers::DeltaNet;
 pub use rope::{Pairing, Rope, RopeTable, Scaling};
 pub use spec::{Act, Attention, Ffn, Layer, Mixer, Part, Spec, WeightSpec};
 

@@ -1,5 +1,6 @@
 //! The description of a network, layer by layer, and the weights it demands.
 
+use crate::mixers::DeltaNet;
 use crate::rope::Rope;
 
 /// A network as data.
@@ -37,6 +38,8 @@ pub struct Layer {
 pub enum Mixer {
     /// Softmax attention over a KV cache.
     Attention(Attention),
+    /// A recurrence of fixed state.
+    DeltaNet(DeltaNet),
 }
 
 /// Softmax attention with grouped heads.
@@ -60,6 +63,9 @@ pub struct Attention {
     pub qkv_bias: bool,
     /// Whether the output projection has a bias.
     pub out_bias: bool,
+    /// Whether what attention gives is multiplied by a sigmoid; the rows of its projection follow
+    /// those of q head by head (Qwen3-Next).
+    pub gate: bool,
 }
 
 /// What works on each position alone.
@@ -118,6 +124,28 @@ pub enum Part {
     QNorm,
     /// Per-head norm of the keys, (head_dim).
     KNorm,
+    /// Queries, keys and values of a delta net, (2 * keys + values, dim).
+    DeltaInput,
+    /// Gate of a delta net's output, (values, dim).
+    DeltaGate,
+    /// Both in one, key head by key head.
+    DeltaAll,
+    /// How much a delta net's heads write, (v_heads, dim).
+    DeltaBeta,
+    /// How much a delta net's heads forget, (v_heads, dim).
+    DeltaDecay,
+    /// Both in one, key head by key head.
+    DeltaGates,
+    /// A delta net's convolution, (2 * keys + values, kernel).
+    DeltaConv,
+    /// Rates of its decays, negative, (v_heads).
+    DeltaRate,
+    /// Biases of its decays, (v_heads).
+    DeltaBias,
+    /// Norm of its heads' output, (v_dim).
+    DeltaNorm,
+    /// Its output projection, (dim, values).
+    DeltaOut,
     /// Norm before the feed-forward network.
     FfnNorm,
     /// Gate projection, (hidden, dim).
@@ -160,6 +188,7 @@ impl Spec {
     pub fn attention(self, change: impl Fn(usize, &mut Attention)) -> Spec {
         self.each_layer(|i, layer| match &mut layer.mixer {
             Mixer::Attention(attention) => change(i, attention),
+            Mixer::DeltaNet(_) => {}
         })
     }
 
@@ -191,11 +220,19 @@ impl Spec {
 }
 
 fn mixer_weights(mixer: &Mixer, dim: u32, add: &mut impl FnMut(Part, u32, u32)) {
-    let Mixer::Attention(a) = mixer;
+    match mixer {
+        Mixer::Attention(a) => attention_weights(a, dim, add),
+        Mixer::DeltaNet(d) => d.weights(dim, add),
+    }
+}
+
+fn attention_weights(a: &Attention, dim: u32, add: &mut impl FnMut(Part, u32, u32)) {
     let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-    for (part, bias, rows) in
-        [(Part::Q, Part::QBias, q), (Part::K, Part::KBias, kv), (Part::V, Part::VBias, kv)]
-    {
+    for (part, bias, rows) in [
+        (Part::Q, Part::QBias, q * (1 + u32::from(a.gate))),
+        (Part::K, Part::KBias, kv),
+        (Part::V, Part::VBias, kv),
+    ] {
         add(part, rows, dim);
         if a.qkv_bias {
             add(bias, 1, rows);

@@ -70,7 +70,7 @@ pub struct States<'a> {
 }
 
 /// A state to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateWrite {
     /// How many positions of the sequence the state has seen.
     pub after: u32,

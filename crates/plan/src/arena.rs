@@ -64,6 +64,9 @@ fn slots(op: &Op) -> Vec<Slot> {
         Op::KvWrite(op) => vec![op.k, op.v],
         Op::Attend(op) => vec![op.q, op.y],
         Op::GatedAct(op) => vec![op.gate, op.up, op.y],
+        Op::Columns(op) => vec![op.x, op.y],
+        Op::ShortConv(op) => vec![op.x, op.y],
+        Op::DeltaNet(op) => vec![op.qkv, op.decay, op.beta, op.y],
         Op::Pick(op) => vec![op.x, op.y],
         Op::Argmax(op) => vec![op.logits],
     }

@@ -1,6 +1,6 @@
 //! What an operation moves and computes: the two sides of the roofline.
 
-use ops::{Op, Program};
+use ops::{Op, Program, StateRef};
 use std::ops::{Add, AddAssign};
 
 /// The shape of a step, as far as costs go.
@@ -89,8 +89,21 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             }
         }
         Op::GatedAct(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.y) },
-        Op::Pick(_) | Op::Argmax(_) => Cost::default(),
+        Op::ShortConv(op) => Cost {
+            bytes: state_bytes(load, op.state),
+            flops: 2.0 * load.rows * width(op.x) * program.weight(op.w).cols as f64,
+        },
+        Op::DeltaNet(op) => Cost {
+            bytes: state_bytes(load, op.state),
+            flops: 7.0 * load.rows * op.state.width as f64,
+        },
+        Op::Columns(_) | Op::Pick(_) | Op::Argmax(_) => Cost::default(),
     }
+}
+
+/// A recurrent state is read and written once for each sequence.
+fn state_bytes(load: Load, state: StateRef) -> f64 {
+    2.0 * load.reads * 4.0 * state.width as f64
 }
 
 /// The cost of a whole step.

@@ -95,6 +95,31 @@ fn line(program: &Program, op: &Op) -> String {
             let act = format!("{:?}", op.act).to_lowercase();
             format!("{} <- {act}({}) * {}", name(op.y), name(op.gate), name(op.up))
         }
+        Op::Columns(op) => {
+            let (count, take) = (op.count, op.take);
+            format!(
+                "{}[{}] <- {}[{}], {count} runs of {take}",
+                name(op.y),
+                op.at,
+                name(op.x),
+                op.start
+            )
+        }
+        Op::ShortConv(op) => {
+            let (w, act) = (program.weight(op.w), format!("{:?}", op.act).to_lowercase());
+            let apart =
+                if op.dilation == 1 { String::new() } else { format!(" by {}", op.dilation) };
+            format!("{} <- {act} of {} over {}{apart}", name(op.y), name(op.x), w.cols)
+        }
+        Op::DeltaNet(op) => format!(
+            "{} <- {} {}x{} to {}x{}",
+            name(op.y),
+            name(op.qkv),
+            op.k_heads,
+            op.k_dim,
+            op.v_heads,
+            op.v_dim
+        ),
         Op::Pick(op) => format!("{} <- wanted rows of {}", name(op.y), name(op.x)),
         Op::Argmax(op) => format!("sampled <- {}", name(op.logits)),
     };

@@ -1,11 +1,13 @@
 //! From a description to a program: the only place that looks inside mixers and feed-forwards.
 
+mod delta;
+
 use crate::arena;
 use model::{Attention, Ffn, Layer, Mixer, Pairing, Scaling, Spec};
 use ops::{
-    Act, Argmax, Attend, CacheGroup, CacheRef, Domain, Embed, Form, GatedAct, KvKind, KvWrite,
-    Linear, Long, Op, Part, Pick, Program, RmsNorm, Rope, RopeId, Rotation, Slot, SlotInfo, Stage,
-    WeightId, WeightInfo,
+    Act, Argmax, Attend, CacheGroup, CacheRef, Columns, Domain, Embed, Form, GatedAct, KvKind,
+    KvWrite, Linear, Long, Op, Part, Pick, Program, RmsNorm, Rope, RopeId, Rotation, Slot,
+    SlotInfo, Stage, WeightId, WeightInfo,
 };
 use std::collections::HashMap;
 
@@ -90,6 +92,7 @@ impl Lowering<'_> {
         self.norm(model::Part::MixerNorm, stream, normed);
         match &layer.mixer {
             Mixer::Attention(attention) => self.attention(attention, normed, stream),
+            Mixer::DeltaNet(delta) => self.delta_net(delta, normed, stream),
         }
         let normed = self.slot("normed", self.spec.dim as usize);
         self.norm(model::Part::FfnNorm, stream, normed);
@@ -105,12 +108,27 @@ impl Lowering<'_> {
         let q = self.slot("q", q_width as usize);
         let k = self.slot("k", kv_width as usize);
         let v = self.slot("v", kv_width as usize);
-        let projections = [(P::Q, P::QBias, q), (P::K, P::KBias, k), (P::V, P::VBias, v)];
+        let joint = if a.gate { self.slot("q and gate", 2 * q_width as usize) } else { q };
+        let projections = [(P::Q, P::QBias, joint), (P::K, P::KBias, k), (P::V, P::VBias, v)];
         let parts = projections.map(|(part, bias, y)| {
             let bias = a.qkv_bias.then(|| self.weight(bias));
             self.part(self.weight(part), bias, y, false)
         });
         self.stage([Linear { x: normed, parts: parts.to_vec() }.into()]);
+        let gate = a.gate.then(|| self.slot("gate", q_width as usize));
+        if let Some(gate) = gate {
+            let copy = |start, y| Columns {
+                x: joint,
+                start,
+                stride: 2 * a.head_dim,
+                take: a.head_dim,
+                count: a.heads,
+                y,
+                at: 0,
+                pitch: a.head_dim,
+            };
+            self.stage([copy(0, q).into(), copy(a.head_dim, gate).into()]);
+        }
         if a.qk_norm {
             let norm = |part, x| RmsNorm {
                 x,
@@ -137,6 +155,13 @@ impl Lowering<'_> {
             window: a.window,
         }
         .into()]);
+        let mixed = match gate {
+            Some(gate) => {
+                self.stage([GatedAct { gate, up: mixed, y: gate, act: Act::Sigmoid }.into()]);
+                gate
+            }
+            None => mixed,
+        };
         let bias = a.out_bias.then(|| self.weight(P::OBias));
         let part = self.part(self.weight(P::O), bias, stream, true);
         self.stage([Linear { x: mixed, parts: vec![part] }.into()]);
@@ -152,12 +177,7 @@ impl Lowering<'_> {
             self.part(self.weight(P::Up), bias(self, P::UpBias), up, false),
         ];
         self.stage([Linear { x: normed, parts }.into()]);
-        let act = match act {
-            model::Act::Silu => Act::Silu,
-            model::Act::Gelu => Act::Gelu,
-            model::Act::GeluTanh => Act::GeluTanh,
-        };
-        self.stage([GatedAct { gate, up, y: gate, act }.into()]);
+        self.stage([GatedAct { gate, up, y: gate, act: self::act(act) }.into()]);
         let part = self.part(self.weight(P::Down), bias(self, P::DownBias), stream, true);
         self.stage([Linear { x: gate, parts: vec![part] }.into()]);
     }
@@ -227,6 +247,14 @@ impl Lowering<'_> {
         });
         groups[index].layers += 1;
         CacheRef { group: index as u32, layer: groups[index].layers - 1 }
+    }
+}
+
+fn act(act: model::Act) -> Act {
+    match act {
+        model::Act::Silu => Act::Silu,
+        model::Act::Gelu => Act::Gelu,
+        model::Act::GeluTanh => Act::GeluTanh,
     }
 }
 

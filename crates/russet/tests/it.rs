@@ -105,7 +105,7 @@ fn the_text_of_stories260k_is_that_of_its_author() {
 fn logits_and_greedy_ids_are_those_of_transformers_and_mlx() {
     let (Some(models), Some(mlx)) = (reference("models"), reference("mlx")) else { return };
     let mut cases = Vec::new();
-    for family in ["llama", "mistral", "qwen2", "qwen3", "phi3"] {
+    for family in ["llama", "mistral", "qwen2", "qwen3", "phi3", "qwen3_5"] {
         let dir = models.join(family);
         let gguf = dir.join("model.gguf");
         if gguf.exists() {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use blocks::Kind;
 use model::{Meta, Part, Value, WeightSpec};
 
 use crate::directory::{Bound, Directory, Share, matrix};
 use crate::names::{self, Style};
-use crate::{TensorInfo, WeightError};
+use crate::{Container, TensorInfo, WeightError};
 
 /// Finds every wanted part, and nothing besides what `ignored` names.
 pub fn bind(
@@ -15,11 +16,16 @@ pub fn bind(
     style: Style,
     ignored: &BTreeSet<String>,
     wanted: &[WeightSpec],
+    change: impl Fn(Part) -> Change,
 ) -> Result<Vec<Bound>, WeightError> {
     let mut used = vec![false; directory.tensors().len()];
     let mut bound = Vec::with_capacity(wanted.len());
     for spec in wanted {
-        let part = find(directory, style, wanted, spec)?;
+        let mut part = find(directory, style, wanted, spec)?;
+        part.change = change(spec.part);
+        if part.change != Change::None {
+            part.kind = Kind::F32;
+        }
         used[part.tensor] = true;
         bound.push(part);
     }
@@ -32,6 +38,43 @@ pub fn bind(
             tensor: tensor.name.clone(),
             count: 1 + surplus.count(),
         }),
+    }
+}
+
+/// What is done to a vector's values when it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: it is read where it lies.
+    None,
+    /// One is added.
+    AddOne,
+    /// The exponential's negative is taken.
+    MinusExp,
+}
+
+impl Change {
+    /// Applies it.
+    pub fn apply(self, value: f32) -> f32 {
+        match self {
+            Change::None => value,
+            Change::AddOne => 1.0 + value,
+            Change::MinusExp => -value.exp(),
+        }
+    }
+}
+
+/// How the files of a model differ from what is computed with.
+pub fn change(meta: &Meta, style: Style, container: Container, part: Part) -> Change {
+    let family = match meta.get("family") {
+        Some(Value::Text(name)) => model::family(name).map_or("", |family| family.gguf),
+        _ => "",
+    };
+    let centred = names::CENTRED.contains(&family) && names::CENTRED_PARTS.contains(&part);
+    match style {
+        // MLX's programs add the one when they convert.
+        Style::HuggingFace if centred && container == Container::Safetensors => Change::AddOne,
+        Style::HuggingFace if part == Part::DeltaRate => Change::MinusExp,
+        _ => Change::None,
     }
 }
 
@@ -51,6 +94,12 @@ pub fn flags(meta: &mut Meta, directory: &Directory, style: Style) {
     ] {
         if let (None, Some(name)) = (meta.get(flag), in_first_layer(parts)) {
             meta.set(flag, &name, Value::Bool(true));
+        }
+    }
+    for (flag, part) in [("delta.joint", Part::DeltaAll), ("delta.joint_gates", Part::DeltaGates)] {
+        let tail = names::tail(style, part);
+        if let Some(tensor) = directory.tensors().iter().find(|t| t.name.ends_with(&tail)) {
+            meta.set(flag, &tensor.name, Value::Bool(true));
         }
     }
     let (embed, head) =
@@ -99,7 +148,8 @@ fn find(
             (tensor, if is_bias { Share::Cols(share) } else { Share::Rows(share) }, expected)
         }
         None => {
-            let tensor = directory.find(&own);
+            let alias = || directory.find(&names::alias(style, spec.part, spec.layer)?);
+            let tensor = directory.find(&own).or_else(alias);
             let file = directory.file();
             let tensor = tensor.ok_or(WeightError::Missing { file, tensor: own })?;
             (tensor, Share::Whole, (rows, cols))
@@ -114,7 +164,8 @@ fn find(
     if matches!(part, Share::Cols(_)) && kind.block_len() != 1 {
         return Err(directory.no_weights(info));
     }
-    Ok(Bound { spec: *spec, kind, name: info.name.clone(), tensor, share: part })
+    let (name, change) = (info.name.clone(), Change::None);
+    Ok(Bound { spec: *spec, kind, name, tensor, share: part, change })
 }
 
 /// Where a part's share begins and ends in the tensor that holds `parts`, and the size of all.

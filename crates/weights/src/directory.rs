@@ -8,6 +8,7 @@ use blocks::{Affine, Bytes, Kind, Tensor};
 use model::WeightSpec;
 
 use crate::WeightError;
+use crate::canon::Change;
 use crate::gguf::GgufTensor;
 use crate::safetensors::SafeTensor;
 
@@ -54,6 +55,7 @@ pub struct Bound {
     pub name: String,
     pub(crate) tensor: usize,
     pub(crate) share: Share,
+    pub(crate) change: Change,
 }
 
 /// How much of a tensor a part is; files fuse parts that share their input.
@@ -182,6 +184,15 @@ impl Directory {
 
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
+        let tensor = self.load_share(bound)?;
+        if bound.change == Change::None {
+            return Ok(tensor);
+        }
+        let values = tensor.to_f32().into_iter().map(|v| bound.change.apply(v));
+        Ok(Tensor::from_f32(tensor.rows, tensor.cols, &values.collect::<Vec<_>>()))
+    }
+
+    fn load_share(&self, bound: &Bound) -> Result<Tensor, WeightError> {
         let whole = self.load_whole(bound.tensor)?;
         let part = match &bound.share {
             Share::Whole => return Ok(whole),
@@ -263,9 +274,13 @@ pub struct Fold {
 
 /// Rows and columns of a shape with at most two dimensions other than one.
 pub fn matrix(shape: &[u64]) -> Option<(usize, usize)> {
-    let (rows, cols) = match shape {
+    let mut shape = shape.to_vec();
+    while let Some(one) = (shape.len() > 2).then(|| shape.iter().position(|&n| n == 1)).flatten() {
+        shape.remove(one);
+    }
+    let (rows, cols) = match shape.as_slice() {
         [cols] => (1, *cols),
-        [outer @ .., rows, cols] if outer.iter().all(|&n| n == 1) => (*rows, *cols),
+        [rows, cols] => (*rows, *cols),
         _ => return None,
     };
     Some((rows.try_into().ok()?, cols.try_into().ok()?))

@@ -30,8 +30,16 @@ const KEYS: &[(&str, &str)] = &[
     ("rope_scaling.attention", "rope.scaling.yarn_attn_factor"),
     ("rope_scaling.beta_fast", "rope.scaling.yarn_beta_fast"),
     ("rope_scaling.beta_slow", "rope.scaling.yarn_beta_slow"),
+    ("full_interval", "full_attention_interval"),
+    ("delta.kernel", "ssm.conv_kernel"),
+    ("delta.k_dim", "ssm.state_size"),
+    ("delta.k_heads", "ssm.group_count"),
+    ("delta.v_heads", "ssm.time_step_rank"),
+    ("delta.inner", "ssm.inner_size"),
 ];
 
+/// More layers than any model has.
+const LAYERS_MAX: usize = 1 << 10;
 /// More pairs than any head has.
 const DIVISORS_MAX: usize = 1 << 12;
 
@@ -67,6 +75,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     if names::PERMUTED.contains(&family) {
         meta.set("rope_interleaved", "general.architecture", Value::Bool(true));
     }
+    if names::TILED.contains(&family) {
+        meta.set("delta.tiled", "general.architecture", Value::Bool(true));
+    }
+    recurrent_layers(&mut meta, gguf, family);
     value_width(&mut meta, gguf, family, &file)?;
     scaling(&mut meta, directory)?;
     Ok(meta)
@@ -98,6 +110,19 @@ fn unequal(file: &str, key: &str, value: GgufValue<'_>) -> WeightError {
         value,
         instead: "layers of different sizes need another version of the model",
     }
+}
+
+/// Which layers keep a state, as transformers names them.
+fn recurrent_layers(meta: &mut Meta, gguf: &Gguf, family: &str) {
+    let key = format!("{family}.attention.recurrent_layers");
+    let Some(array) = gguf.get(&key).and_then(|value| value.array()) else { return };
+    let kind = |item| match item {
+        GgufValue::Bool(true) => Value::Text("linear_attention".to_owned()),
+        GgufValue::Bool(false) => Value::Text("full_attention".to_owned()),
+        _ => Value::Text("not true or false".to_owned()),
+    };
+    let kinds = array.items().take(LAYERS_MAX).map(kind).collect();
+    meta.set("layer_types", &key, Value::List(kinds));
 }
 
 /// Values as wide as keys are what every family has so far.

@@ -27,6 +27,17 @@ const NAMES: &[(Part, &str, &str)] = &[
     (Part::OBias, "attn_output.bias", "self_attn.o_proj.bias"),
     (Part::QNorm, "attn_q_norm.weight", "self_attn.q_norm.weight"),
     (Part::KNorm, "attn_k_norm.weight", "self_attn.k_norm.weight"),
+    (Part::DeltaInput, "attn_qkv.weight", "linear_attn.in_proj_qkv.weight"),
+    (Part::DeltaGate, "attn_gate.weight", "linear_attn.in_proj_z.weight"),
+    (Part::DeltaAll, "ssm_in.weight", "linear_attn.in_proj_qkvz.weight"),
+    (Part::DeltaBeta, "ssm_beta.weight", "linear_attn.in_proj_b.weight"),
+    (Part::DeltaDecay, "ssm_alpha.weight", "linear_attn.in_proj_a.weight"),
+    (Part::DeltaGates, "ssm_ba.weight", "linear_attn.in_proj_ba.weight"),
+    (Part::DeltaConv, "ssm_conv1d.weight", "linear_attn.conv1d.weight"),
+    (Part::DeltaRate, "ssm_a", "linear_attn.A_log"),
+    (Part::DeltaBias, "ssm_dt.bias", "linear_attn.dt_bias"),
+    (Part::DeltaNorm, "ssm_norm.weight", "linear_attn.norm.weight"),
+    (Part::DeltaOut, "ssm_out.weight", "linear_attn.out_proj.weight"),
     (Part::FfnNorm, "ffn_norm.weight", "post_attention_layernorm.weight"),
     (Part::Gate, "ffn_gate.weight", "mlp.gate_proj.weight"),
     (Part::Up, "ffn_up.weight", "mlp.up_proj.weight"),
@@ -44,6 +55,18 @@ const FUSED: &[(&[Part], &str, &str)] = &[
     (&[Part::Gate, Part::Up], "ffn_up.weight", "mlp.gate_up_proj.weight"),
 ];
 
+/// Parts that some files call by another name than most; it counts where the usual one is missing.
+const ALIASES: &[(Part, &str, &str)] =
+    &[(Part::FfnNorm, "post_attention_norm.weight", "post_attention_layernorm.weight")];
+
+/// GGUF architectures whose converter lays out value heads of a delta net by key head in turn.
+pub const TILED: &[&str] = &["qwen35", "qwen35moe"];
+
+/// Families, by GGUF's name, whose norms transformers stores less one, and which norms those are.
+pub const CENTRED: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
+pub const CENTRED_PARTS: &[Part] =
+    &[Part::MixerNorm, Part::FfnNorm, Part::HeadNorm, Part::QNorm, Part::KNorm];
+
 /// Tensors outside the layers that carry settings rather than weights.
 pub const ROPE_DIVISORS: &str = "rope_freqs.weight";
 pub const ROPE_LONG: &str = "rope_factors_long.weight";
@@ -58,6 +81,18 @@ pub fn name(style: Style, part: Part, layer: Option<u32>) -> String {
     let row = NAMES.iter().find(|row| row.0 == part);
     let (_, gguf, hugging_face) = row.expect("every part has a row in the table");
     spell(style, layer, gguf, hugging_face)
+}
+
+/// Another name of a part.
+pub fn alias(style: Style, part: Part, layer: Option<u32>) -> Option<String> {
+    let (_, gguf, hugging_face) = ALIASES.iter().find(|row| row.0 == part)?;
+    Some(spell(style, layer, gguf, hugging_face))
+}
+
+/// The end of a part's name, which all layers share.
+pub fn tail(style: Style, part: Part) -> String {
+    let first = name(style, part, Some(0));
+    first.split_once("0.").map_or(first.clone(), |(_, tail)| format!(".{tail}"))
 }
 
 /// The name of the tensor that may hold a part among others, and those others in order.

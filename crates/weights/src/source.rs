@@ -165,7 +165,8 @@ impl Source {
     /// # Errors
     /// Names the tensor that is missing, of another shape, or of no use.
     pub fn bind(&self, wanted: &[WeightSpec]) -> Result<Vec<Bound>, WeightError> {
-        canon::bind(&self.directory, self.style, &self.ignored, wanted)
+        let change = |part| canon::change(&self.meta, self.style, self.container, part);
+        canon::bind(&self.directory, self.style, &self.ignored, wanted, change)
     }
 
     /// A part where it lies in the file; nothing is copied.

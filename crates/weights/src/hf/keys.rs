@@ -27,6 +27,12 @@ pub const KEYS: &[(&str, &str)] = &[
     ("layer_types", "layer_types"),
     ("rope_theta", "rope_theta"),
     ("partial_rotary", "partial_rotary_factor"),
+    ("full_interval", "full_attention_interval"),
+    ("delta.kernel", "linear_conv_kernel_dim"),
+    ("delta.k_dim", "linear_key_head_dim"),
+    ("delta.v_dim", "linear_value_head_dim"),
+    ("delta.k_heads", "linear_num_key_heads"),
+    ("delta.v_heads", "linear_num_value_heads"),
 ];
 
 /// Our key and transformers' within `rope_parameters` or `rope_scaling`. Where two rows have one
@@ -51,7 +57,9 @@ pub const ROPE_KEYS: &[(&str, &str)] = &[
 ];
 
 /// Keys within those that say nothing about the result.
-pub const ROPE_HARMLESS: &[&str] = &["finetuned", "is_finetuned"];
+pub const ROPE_HARMLESS: &[&str] =
+    // Of the three positions that an image's rows have, those of text are equal.
+    &["finetuned", "is_finetuned", "mrope_interleaved", "mrope_section"];
 
 /// Keys that change the result of models of other kinds, and the number that means that they do
 /// not; nothing, false and empty mean it too.
