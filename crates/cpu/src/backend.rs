@@ -164,6 +164,7 @@ impl Loaded {
                 cos: vec![0.0; half],
                 sin: vec![0.0; half],
                 recurrence: Recurrence::new(&program),
+                weight_row: vec![0.0; crate::latent::longest(&program)],
             })
         };
         let own: Vec<_> = (0..threads).map(|_| own()).collect();

@@ -10,6 +10,7 @@ mod backend;
 mod dot;
 mod exact;
 mod features;
+mod latent;
 mod linear;
 mod measure;
 mod panel;

@@ -12,8 +12,8 @@ use crate::simd::Simd;
 use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
-    Argmax, Attend, Columns, DeltaNet, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite,
-    Linear, Output, PAGE, Pick, RmsNorm, Rope, ShortConv,
+    Argmax, Attend, Columns, DeltaNet, Embed, Form, GatedAct, HeadLinear, Input, Kernels, KvKind,
+    KvWrite, Linear, Output, PAGE, Pick, RmsNorm, Rope, ShortConv,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,8 @@ pub struct Own {
     pub sin: Vec<f32>,
     /// A head's matrix and rows of a recurrence.
     pub recurrence: Recurrence,
+    /// A decoded row of a weight.
+    pub weight_row: Vec<f32>,
 }
 
 /// A thread in a step.
@@ -181,7 +183,7 @@ impl<'a, S: Simd> Thread<'a, S> {
         let dim = group.head_dim as usize;
         let (plane, start) = self.work.plane(op.cache);
         let pool = &self.work.caches[op.cache.group as usize];
-        for (i, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (i, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             for (head, x) in self.work.rows(slot, row..row + 1).chunks_exact(dim).enumerate() {
                 let cell = (head * PAGE + position % PAGE) * dim * P::BYTES;
                 let at = page * group.page_bytes() + start + i * plane + cell;
@@ -214,14 +216,14 @@ impl<'a, S: Simd> Thread<'a, S> {
             table: &sequence.tables[op.cache.group as usize],
             page_bytes: bytes,
             keys: start + head,
-            values: start + plane + head,
+            values: start + (group.planes() - 1) * plane + head,
             dim,
         };
         // As many heads at a time as the tile holds for all rows.
         let heads = (self.own.tile.capacity() / rows.len()).clamp(1, shared);
         for first in (0..shared).step_by(heads) {
             let heads = first..shared.min(first + heads);
-            let columns = |head: usize| {
+            let columns = |head: usize, dim: usize| {
                 let at = (kv_head * shared + head) * dim;
                 at..at + dim
             };
@@ -231,7 +233,7 @@ impl<'a, S: Simd> Thread<'a, S> {
                 let visible = sequence.mask.visible(work.step.rows[row].position[0], op.window);
                 let q = self.work.rows(op.q, row..row + 1);
                 for head in heads.clone() {
-                    tile.push(&q[columns(head)], op.scale, visible.clone());
+                    tile.push(&q[columns(head, dim)], op.scale, visible.clone());
                 }
             }
             s.vectorize(
@@ -243,7 +245,7 @@ impl<'a, S: Simd> Thread<'a, S> {
             for row in rows.clone() {
                 for head in heads.clone() {
                     let at = start + row * width;
-                    let columns = columns(head);
+                    let columns = columns(head, width / op.heads as usize);
                     // SAFETY: this thread alone has claimed these heads of these rows.
                     let y = unsafe { memory.write(at + columns.start..at + columns.end) };
                     tile.output(query, y);
@@ -429,6 +431,10 @@ impl<S: Simd> Kernels for Thread<'_, S> {
 
     fn short_conv(&mut self, op: &ShortConv) {
         self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
     }
 
     fn delta_net(&mut self, op: &DeltaNet) {

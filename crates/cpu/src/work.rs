@@ -187,6 +187,6 @@ impl<'a> Work<'a> {
     /// Bytes of the part of a page that holds a layer's keys, and where it starts.
     pub fn plane(&self, cache: CacheRef) -> (usize, usize) {
         let bytes = self.program.cache(cache).plane_bytes();
-        (bytes, 2 * bytes * cache.layer as usize)
+        (bytes, self.program.cache(cache).planes() * bytes * cache.layer as usize)
     }
 }

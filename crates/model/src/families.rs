@@ -3,6 +3,7 @@
 //! This table is the only place, with the name rows of the loader, where families are named.
 
 mod hybrid;
+mod latent;
 
 use crate::meta::{Meta, SpecError, Value};
 use crate::rope::{Pairing, Rope, Scaling};
@@ -72,6 +73,36 @@ pub const FAMILIES: &[Family] = &[
             ("rope_scaling.original", Value::Int(4096)),
         ],
         describe: phi3,
+    },
+    Family {
+        gguf: "deepseek2",
+        hugging_face: "DeepseekV3ForCausalLM",
+        defaults: &[
+            ("norm_eps", EPS),
+            ("context", Value::Int(4096)),
+            ("latent.q_rank", Value::Int(1536)),
+            ("latent.kv_rank", Value::Int(512)),
+            ("latent.plain", Value::Int(128)),
+            ("latent.rotated", Value::Int(64)),
+            ("latent.v_dim", Value::Int(128)),
+            ("rope_interleaved", Value::Bool(true)),
+        ],
+        describe: latent::deepseek,
+    },
+    Family {
+        gguf: "deepseek2",
+        hugging_face: "DeepseekV2ForCausalLM",
+        defaults: &[
+            ("norm_eps", EPS),
+            ("context", Value::Int(2048)),
+            ("latent.q_rank", Value::Int(1536)),
+            ("latent.kv_rank", Value::Int(512)),
+            ("latent.plain", Value::Int(128)),
+            ("latent.rotated", Value::Int(64)),
+            ("latent.v_dim", Value::Int(128)),
+            ("rope_interleaved", Value::Bool(true)),
+        ],
+        describe: latent::deepseek,
     },
     Family {
         gguf: "qwen35",

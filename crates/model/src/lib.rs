@@ -13,7 +13,7 @@ mod spec;
 
 pub use families::{FAMILIES, Family, describe, family};
 pub use meta::{Meta, SpecError, Value};
-pub use mixers::DeltaNet;
+pub use mixers::{DeltaNet, Latent};
 pub use rope::{Pairing, Rope, RopeTable, Scaling};
 pub use spec::{Act, Attention, Ffn, Layer, Mixer, Part, Spec, WeightSpec};
 

@@ -1,6 +1,6 @@
 //! The description of a network, layer by layer, and the weights it demands.
 
-use crate::mixers::DeltaNet;
+use crate::mixers::{DeltaNet, Latent};
 use crate::rope::Rope;
 
 /// A network as data.
@@ -38,6 +38,8 @@ pub struct Layer {
 pub enum Mixer {
     /// Softmax attention over a KV cache.
     Attention(Attention),
+    /// Softmax attention over a cache of latents.
+    Latent(Latent),
     /// A recurrence of fixed state.
     DeltaNet(DeltaNet),
 }
@@ -124,6 +126,22 @@ pub enum Part {
     QNorm,
     /// Per-head norm of the keys, (head_dim).
     KNorm,
+    /// Projection to the latent of the queries, (q_rank, dim).
+    QDown,
+    /// Its bias.
+    QDownBias,
+    /// Norm of the latent of the queries, (q_rank).
+    QDownNorm,
+    /// Projection of that latent to the queries, (heads * (plain + rotated), q_rank).
+    QUp,
+    /// Projection to the latent of keys and values and to the rotated key, (kv_rank + rotated, dim).
+    KvDown,
+    /// Its bias.
+    KvDownBias,
+    /// Norm of the latent of keys and values, (kv_rank).
+    KvDownNorm,
+    /// Projection of that latent to each head's key and value, (heads * (plain + v_dim), kv_rank).
+    KvUp,
     /// Queries, keys and values of a delta net, (2 * keys + values, dim).
     DeltaInput,
     /// Gate of a delta net's output, (values, dim).
@@ -188,7 +206,7 @@ impl Spec {
     pub fn attention(self, change: impl Fn(usize, &mut Attention)) -> Spec {
         self.each_layer(|i, layer| match &mut layer.mixer {
             Mixer::Attention(attention) => change(i, attention),
-            Mixer::DeltaNet(_) => {}
+            Mixer::Latent(_) | Mixer::DeltaNet(_) => {}
         })
     }
 
@@ -222,6 +240,7 @@ impl Spec {
 fn mixer_weights(mixer: &Mixer, dim: u32, add: &mut impl FnMut(Part, u32, u32)) {
     match mixer {
         Mixer::Attention(a) => attention_weights(a, dim, add),
+        Mixer::Latent(l) => l.weights(dim, add),
         Mixer::DeltaNet(d) => d.weights(dim, add),
     }
 }

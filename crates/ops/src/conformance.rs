@@ -5,6 +5,7 @@
 //! here; the fast form of linear operations must agree to the bit.
 
 mod cases;
+mod latent;
 mod recurrent;
 mod weights;
 

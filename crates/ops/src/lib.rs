@@ -16,8 +16,8 @@ pub mod reference;
 
 pub use backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 pub use list::{
-    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick,
-    RmsNorm, Rope, ShortConv,
+    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite, Linear, Op,
+    Pick, RmsNorm, Rope, ShortConv,
 };
 pub use program::{
     Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, PAGE, Part, Program, Rotation, SlotInfo,

@@ -90,8 +90,8 @@ ops! {
     KvWrite kv_write {
         /// Keys, (rows, kv_heads * head_dim).
         k: Slot,
-        /// Values, (rows, kv_heads * head_dim).
-        v: Slot,
+        /// Values, (rows, kv_heads * head_dim); none where they are part of the keys.
+        v: Option<Slot>,
         /// Where.
         cache: CacheRef,
     }
@@ -99,7 +99,7 @@ ops! {
     Attend attend {
         /// Queries, (rows, heads * head_dim).
         q: Slot,
-        /// Output, (rows, heads * head_dim).
+        /// Output, (rows, heads * width of a value).
         y: Slot,
         /// Keys and values.
         cache: CacheRef,
@@ -191,6 +191,28 @@ ops! {
         eps: f32,
         /// The matrices, (v_heads, k_dim, v_dim).
         state: StateRef,
+    }
+    /// A product for each head with weights of its own, which are `take` rows from `first + head *
+    /// stride` on: `y = W x`, or `y = W^T x` where `transposed`, in f32.
+    HeadLinear head_linear {
+        /// Input, (rows, heads * n).
+        x: Slot,
+        /// The rows of all heads.
+        w: WeightId,
+        /// Output; that of a head is at `head * pitch`, other columns keep what they hold.
+        y: Slot,
+        /// Heads.
+        heads: u32,
+        /// The first head's first row.
+        first: u32,
+        /// Rows from one head's to the next one's.
+        stride: u32,
+        /// Rows of a head.
+        take: u32,
+        /// Columns from one head's output to the next one's.
+        pitch: u32,
+        /// Whether rows are summed, each times a value of the input.
+        transposed: bool,
     }
     /// Copies the rows whose output somebody wants, in order.
     Pick pick {

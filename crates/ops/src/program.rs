@@ -217,6 +217,9 @@ pub struct CacheGroup {
     pub kind: KvKind,
     /// How many positions are ever seen again; all when `None`.
     pub window: Option<u32>,
+    /// Whether values are the first numbers of the keys and take no memory of their own, as those
+    /// of a latent do.
+    pub latent: bool,
 }
 
 impl CacheGroup {
@@ -225,9 +228,14 @@ impl CacheGroup {
         self.kv_heads as usize * PAGE * self.head_dim as usize * self.kind.bytes()
     }
 
+    /// What a layer keeps of a position: keys, and values unless they are part of the keys.
+    pub fn planes(&self) -> usize {
+        2 - usize::from(self.latent)
+    }
+
     /// Bytes of a page: for each layer its keys, then its values.
     pub fn page_bytes(&self) -> usize {
-        self.layers as usize * 2 * self.plane_bytes()
+        self.layers as usize * self.planes() * self.plane_bytes()
     }
 
     /// Bytes that one position takes in all layers of the group.

@@ -2,12 +2,13 @@
 //!
 //! It is a backend itself, so that whole models run on it. Speed is not its concern.
 
+mod latent;
 mod recurrent;
 
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick,
-    RmsNorm, Rope, ShortConv,
+    Argmax, Attend, Columns, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite, Linear, Op,
+    Pick, RmsNorm, Rope, ShortConv,
 };
 use crate::numerics;
 use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, WeightId};
@@ -146,7 +147,8 @@ impl Run<'_> {
     ) -> usize {
         let group = self.program.cache(cache);
         let plane_size = group.plane_bytes() / group.kind.bytes();
-        let planes = (page as usize * group.layers as usize + cache.layer as usize) * 2 + plane;
+        let layer = page as usize * group.layers as usize + cache.layer as usize;
+        let planes = layer * group.planes() + plane % group.planes();
         let dim = group.head_dim as usize;
         planes * plane_size + (head * PAGE + position % PAGE) * dim
     }
@@ -227,7 +229,7 @@ impl Kernels for Run<'_> {
     fn kv_write(&mut self, op: &KvWrite) {
         let group = self.program.cache(op.cache).clone();
         let dim = group.head_dim as usize;
-        for (plane, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (plane, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             let (x, width) = (self.read(slot), self.width(slot));
             for (row, values) in self.step.rows.iter().zip(x.chunks(width)) {
                 let position = row.position[0] as usize;
@@ -253,12 +255,14 @@ impl Kernels for Run<'_> {
         let shared = (op.heads / group.kv_heads) as usize;
         let cache = &self.loaded.caches[op.cache.group as usize];
         let (q, width) = (self.read(op.q), self.width(op.q));
-        let mut y = vec![0.0; q.len()];
-        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(width)) {
+        let mut y = self.read(op.y);
+        let wide = self.width(op.y);
+        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(wide)) {
             let sequence = &self.step.sequences[row.sequence as usize];
             let table = &sequence.tables[op.cache.group as usize];
             let visible = sequence.mask.visible(row.position[0], op.window);
-            for (head, (q, y)) in q.chunks(dim).zip(y.chunks_mut(dim)).enumerate() {
+            let heads = q.chunks(dim).zip(y.chunks_mut(wide / op.heads as usize));
+            for (head, (q, y)) in heads.enumerate() {
                 let at = |plane, position: usize| {
                     let page = table[position / PAGE];
                     &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
@@ -292,6 +296,10 @@ impl Kernels for Run<'_> {
 
     fn short_conv(&mut self, op: &ShortConv) {
         self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
     }
 
     fn delta_net(&mut self, op: &DeltaNet) {

@@ -77,15 +77,16 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         Op::Rope(op) => Cost { bytes: 0.0, flops: 3.0 * load.rows * width(op.x) },
         Op::KvWrite(op) => {
             let bytes = program.cache(op.cache).kind.bytes() as f64;
-            Cost { bytes: load.rows * bytes * (width(op.k) + width(op.v)), flops: 0.0 }
+            let values = op.v.map_or(0.0, width);
+            Cost { bytes: load.rows * bytes * (width(op.k) + values), flops: 0.0 }
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
             let context = op.window.map_or(load.context, |w| load.context.min(f64::from(w)));
-            let position = 2.0 * (cache.kv_heads * cache.head_dim) as f64;
+            let position = (cache.planes() as u32 * cache.kv_heads * cache.head_dim) as f64;
             Cost {
                 bytes: load.reads * context * position * cache.kind.bytes() as f64,
-                flops: 4.0 * load.rows * context * width(op.q),
+                flops: 2.0 * load.rows * context * (width(op.q) + width(op.y)),
             }
         }
         Op::GatedAct(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.y) },
@@ -93,6 +94,12 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             bytes: state_bytes(load, op.state),
             flops: 2.0 * load.rows * width(op.x) * program.weight(op.w).cols as f64,
         },
+        Op::HeadLinear(op) => {
+            let info = program.weight(op.w);
+            let weights = f64::from(op.heads * op.take) * info.cols as f64;
+            let bytes = weight_bytes(op.w) * weights / (info.rows * info.cols) as f64;
+            Cost { bytes, flops: 2.0 * load.rows * weights }
+        }
         Op::DeltaNet(op) => Cost {
             bytes: state_bytes(load, op.state),
             flops: 7.0 * load.rows * op.state.width as f64,

@@ -73,12 +73,8 @@ fn line(program: &Program, op: &Op) -> String {
         Op::KvWrite(op) => {
             let cache = program.cache(op.cache);
             let (heads, dim, kind) = (cache.kv_heads, cache.head_dim, cache.kind);
-            format!(
-                "cache {} <- {}, {} {heads}x{dim} {kind:?}",
-                op.cache.group,
-                name(op.k),
-                name(op.v)
-            )
+            let values = op.v.map_or(String::new(), |v| format!(", {}", name(v)));
+            format!("cache {} <- {}{values} {heads}x{dim} {kind:?}", op.cache.group, name(op.k))
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
@@ -110,6 +106,19 @@ fn line(program: &Program, op: &Op) -> String {
             let apart =
                 if op.dilation == 1 { String::new() } else { format!(" by {}", op.dilation) };
             format!("{} <- {act} of {} over {}{apart}", name(op.y), name(op.x), w.cols)
+        }
+        Op::HeadLinear(op) => {
+            let turned = if op.transposed { "transposed " } else { "" };
+            let w = program.weight(op.w);
+            format!(
+                "{} <- {} {turned}{}x{} {} of {} heads",
+                name(op.y),
+                name(op.x),
+                op.take,
+                w.cols,
+                w.kind,
+                op.heads
+            )
         }
         Op::DeltaNet(op) => format!(
             "{} <- {} {}x{} to {}x{}",

@@ -1,6 +1,7 @@
 //! From a description to a program: the only place that looks inside mixers and feed-forwards.
 
 mod delta;
+mod latent;
 
 use crate::arena;
 use model::{Attention, Ffn, Layer, Mixer, Pairing, Scaling, Spec};
@@ -92,6 +93,7 @@ impl Lowering<'_> {
         self.norm(model::Part::MixerNorm, stream, normed);
         match &layer.mixer {
             Mixer::Attention(attention) => self.attention(attention, normed, stream),
+            Mixer::Latent(latent) => self.latent(latent, normed, stream),
             Mixer::DeltaNet(delta) => self.delta_net(delta, normed, stream),
         }
         let normed = self.slot("normed", self.spec.dim as usize);
@@ -143,8 +145,15 @@ impl Lowering<'_> {
         let rotation = self.rotation(&a.rope);
         let turn = |x| Op::from(Rope { x, head_dim: a.head_dim, rotation });
         self.stage([turn(q), turn(k)]);
-        let cache = self.cache(a);
-        self.stage([KvWrite { k, v, cache }.into()]);
+        let cache = self.cache(CacheGroup {
+            layers: 0,
+            kv_heads: a.kv_heads,
+            head_dim: a.head_dim,
+            kind: self.options.kv,
+            window: a.window,
+            latent: false,
+        });
+        self.stage([KvWrite { k, v: Some(v), cache }.into()]);
         let mixed = self.slot("mixed", q_width as usize);
         self.stage([Attend {
             q,
@@ -231,14 +240,7 @@ impl Lowering<'_> {
     }
 
     /// A place for this layer's keys and values, in the group of its shape.
-    fn cache(&mut self, a: &Attention) -> CacheRef {
-        let group = CacheGroup {
-            layers: 0,
-            kv_heads: a.kv_heads,
-            head_dim: a.head_dim,
-            kind: self.options.kv,
-            window: a.window,
-        };
+    fn cache(&mut self, group: CacheGroup) -> CacheRef {
         let same = |g: &CacheGroup| CacheGroup { layers: 0, ..g.clone() } == group;
         let groups = &mut self.program.caches;
         let index = groups.iter().position(same).unwrap_or_else(|| {

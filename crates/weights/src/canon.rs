@@ -72,7 +72,7 @@ pub fn change(meta: &Meta, style: Style, container: Container, part: Part) -> Ch
     let centred = names::CENTRED.contains(&family) && names::CENTRED_PARTS.contains(&part);
     match style {
         // MLX's programs add the one when they convert.
-        Style::HuggingFace if centred && container == Container::Safetensors => Change::AddOne,
+        Style::HuggingFace if centred && container != Container::Mlx => Change::AddOne,
         Style::HuggingFace if part == Part::DeltaRate => Change::MinusExp,
         _ => Change::None,
     }

@@ -14,19 +14,19 @@ const BYTES: usize = 176;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
-    let blocks = super::blocks::<BYTES>(rows);
+    let blocks = super::blocks::<BYTES>(rows, x.scales.len());
     let (low, fifth) = (s.splat_h(0x0f), s.splat_h(0x10));
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
         let q = x.q[256 * b..][..256].as_chunks::<64>().0;
-        let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
+        let sums = s.sums(x.sums[16 * b..].first_chunk().expect("sixteen sums"));
         let mut products = [s.splat_i(0); 4];
         let mut minima = [s.splat_i(0); 4];
         for r in 0..4 {
             let block = &blocks[r][b];
             let (scales, mins) = unpack_scales(block[4..16].try_into().expect("twelve bytes"));
-            let scales = s.pairs_u8(scales);
+            let scales = s.scales_u8(scales);
             let high = s.load_h(block[16..48].try_into().expect("32 bytes"));
             for j in 0..4 {
                 let bytes = block[48 + 32 * j..][..32].try_into().expect("32 bytes");
@@ -40,13 +40,13 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) 
                 };
                 let first = s.or(s.and(bytes, low), s.and(even, fifth));
                 let second = s.or(s.and(s.shr(bytes, 4), low), s.and(odd, fifth));
-                let dot = s.dot_us(s.splat_i(0), s.join(first, second), s.load_s(&q[j]));
-                products[r] = s.mul_add_i(products[r], dot, s.spread(scales, j));
+                let w = s.join(first, second);
+                products[r] = s.dot_runs(products[r], w, s.load_s(&q[j]), scales, j);
             }
-            minima[r] = s.mul_add_i(minima[r], sums, s.pairs_u8(mins));
+            minima[r] = s.dot_sums(minima[r], sums, s.scales_u8(mins));
         }
-        let d = s.q_scale(halves(s, &blocks, b, 0), dx);
-        let dmin = s.q_scale(halves(s, &blocks, b, 2), -dx);
+        let d = s.q_scale(halves::<S, BYTES, 0>(s, &blocks, b), dx);
+        let dmin = s.q_scale(halves::<S, BYTES, 2>(s, &blocks, b), -dx);
         sum = s.q_fma(d, s.sum4_i(products), sum);
         sum = s.q_fma(dmin, s.sum4_i(minima), sum);
     }

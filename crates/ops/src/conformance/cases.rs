@@ -1,13 +1,13 @@
 //! The cases: odd sizes, one row, several sequences, every kind of weights.
 
 use super::weights::random_tensor;
-use super::{Case, Tolerance, recurrent};
+use super::{Case, Tolerance, latent, recurrent};
 use crate::list::{Attend, Embed, GatedAct, KvWrite, Linear, Op, Pick, RmsNorm, Rope};
 use crate::program::{
     Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, Part, Program, RopeId, Rotation, Slot,
     SlotInfo, Stage, WeightId, WeightInfo,
 };
-use blocks::{Affine, Kind, Plain, Tensor};
+use blocks::{Affine, Element, Indexed, Kind, Plain, Scale, Scaled, Tensor, Tile};
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
@@ -17,10 +17,11 @@ pub fn cases() -> Vec<Case> {
     cases.extend(row_operations());
     cases.extend(attention());
     cases.extend(recurrent::cases());
+    cases.extend(latent::cases());
     cases
 }
 
-/// Every block format of GGUF, and MLX's.
+/// Every block format of GGUF, MLX's and those of small floats.
 fn kinds() -> Vec<Kind> {
     let affine = |bits| {
         let shapes = [(32, Plain::F16), (64, Plain::BF16), (128, Plain::F32)];
@@ -28,6 +29,15 @@ fn kinds() -> Vec<Kind> {
     };
     let mut kinds = Kind::GGUF.to_vec();
     kinds.extend([2, 3, 4, 5, 6, 8].into_iter().flat_map(affine));
+    let fp8 = |rows, cols| Scaled {
+        element: Element::E4M3,
+        scale: Scale::Plain(Plain::F32),
+        tile: Tile { rows, cols },
+        global: None,
+    };
+    let scaled = [Scaled::MXFP4, Scaled::MXFP8, Scaled::NVFP4, fp8(16, 40), fp8(Tile::ALL, 64)];
+    kinds.extend(scaled.map(Kind::Scaled));
+    kinds.push(Kind::Indexed(Indexed { bits: 4, group: 32, scale: Plain::F32 }));
     kinds
 }
 
@@ -205,10 +215,11 @@ fn attention() -> Vec<Case> {
             head_dim: head_dim as u32,
             kind,
             window,
+            latent: false,
         };
         b.program.caches.push(group);
         let cache = CacheRef { group: 0, layer: 0 };
-        b.op(KvWrite { k, v, cache });
+        b.op(KvWrite { k, v: Some(v), cache });
         let y = b.slot(q_width, Domain::Rows);
         let scale = 0.5 / head_dim as f32;
         b.op(Attend { q: Slot(0), y, cache, heads: heads as u32, scale, window });

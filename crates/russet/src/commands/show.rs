@@ -155,6 +155,9 @@ fn weights(opened: &Opened, out: &mut Lines) {
             format!("{kind:<10} {bytes:>14.0} bytes {weights:>14} weights {tensors:>5} tensors"),
         );
     }
+    if let Some((reason, size)) = opened.source.repacked() {
+        out.add("repacked", format!("{size} bytes ({}): {reason}", bytes(size as f64)));
+    }
     let ignored = opened.source.ignored();
     if !ignored.is_empty() {
         out.add("not needed", ignored.join(", "));
