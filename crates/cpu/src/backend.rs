@@ -4,6 +4,7 @@ use crate::attend::Tile;
 use crate::experts::{Mixture, TILE};
 use crate::features::Isa;
 use crate::linear::Scratch;
+use crate::recurrent::Recurrence;
 use crate::run::{Own, Progress, Thread};
 use crate::share::Shared;
 use crate::simd::Simd;
@@ -20,6 +21,7 @@ use ops::{
     Backend, Executor, ExpertPart, Fault, Form, Input, Key, Op, Output, Outputs, PAGE, Part,
     Profile, Program, Reach, Sizes, Slot, Step, Ticket, Unsupported, WeightId,
 };
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -100,6 +102,8 @@ struct Loaded {
     arena: Box<[Line]>,
     outputs: Box<[Line]>,
     caches: Vec<Box<[Line]>>,
+    states: Box<[Line]>,
+    runs: Vec<Range<usize>>,
     sampled: Vec<u32>,
     wanted: Vec<u32>,
     rounded: [Room; 2],
@@ -147,9 +151,8 @@ impl Loaded {
         let caches: Vec<_> = pools
             .map(|(group, pages)| lines(group.page_bytes() * pages))
             .collect::<Result<_, _>>()?;
-        let vectors = program.weights.iter().zip(&weights);
-        let vectors =
-            vectors.map(|(info, w)| if info.rows == 1 { w.to_f32() } else { Vec::new() }).collect();
+        let states = lines(4 * sizes.states * program.state_width)?;
+        let vectors = vectors(&program, &weights);
         let cols = |n: usize| fast_cols(&program, n);
         let rows = sizes.rows.max(sizes.outputs);
         let rounded = [32, 256].map(|n| Room::new(n, rows, cols(n)));
@@ -164,18 +167,24 @@ impl Loaded {
                 sin: vec![0.0; half],
                 row: vec![0.0; widest],
                 mixture: Mixture::new(&program, rows),
+                recurrence: Recurrence::new(&program),
+                weight_row: vec![0.0; crate::latent::longest(&program)],
             })
         };
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
         let count = program.ops().count();
         let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
         let bytes = size_of::<Line>()
-            * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
+            * (arena.len()
+                + outputs.len()
+                + states.len()
+                + caches.iter().map(|c| c.len()).sum::<usize>())
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
             + threads * (64 * rows + 16 * widest + Mixture::new(&program, rows).bytes());
         Ok(Loaded {
             sampled: vec![0; sizes.sampled],
             wanted: Vec::with_capacity(sizes.outputs),
+            runs: Vec::with_capacity(sizes.rows),
             claims: counters(2 * count * threads),
             times: counters(count),
             finished: AtomicUsize::new(0),
@@ -194,6 +203,7 @@ impl Loaded {
             arena,
             outputs,
             caches,
+            states,
             rounded,
             own,
         })
@@ -241,6 +251,9 @@ impl Loaded {
         if !step.sequences.iter().all(fits) {
             return no("a page out of range");
         }
+        if self.program.state_width > 0 {
+            step.check_states(self.sizes.states).map_err(Fault::InvalidStep)?;
+        }
         Ok(())
     }
 
@@ -263,6 +276,8 @@ impl Loaded {
             max_rows: self.sizes.rows,
             max_outputs: self.sizes.outputs,
             caches: &caches,
+            states: Shared::new(bytemuck::cast_slice_mut(&mut self.states)),
+            runs: &self.runs,
             sampled: Shared::new(&mut self.sampled),
             rounded: self.rounded.each_mut().map(|room| RoundedRoom {
                 n: room.n,
@@ -295,6 +310,10 @@ impl Executor for Loaded {
         self.wanted.clear();
         let wanted = step.rows.iter().enumerate().filter(|(_, row)| row.output != Output::None);
         self.wanted.extend(wanted.map(|(i, _)| i as u32));
+        self.runs.clear();
+        if self.program.state_width > 0 {
+            self.runs.extend(step.runs());
+        }
         self.claims.iter().for_each(|claim| claim.store(0, Ordering::Relaxed));
         self.finished.store(0, Ordering::Relaxed);
         self.cancelled.store(false, Ordering::Relaxed);
@@ -354,6 +373,20 @@ impl Executor for Loaded {
     fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// Vectors as f32, and the weights of convolutions by their taps: (kernel, channels).
+fn vectors(program: &Program, weights: &[Tensor]) -> Vec<Vec<f32>> {
+    let mut vectors: Vec<_> =
+        weights.iter().map(|w| if w.rows == 1 { w.to_f32() } else { Vec::new() }).collect();
+    for op in program.ops() {
+        let Op::ShortConv(op) = op else { continue };
+        let weight = &weights[op.w.0 as usize];
+        let (values, taps) = (weight.to_f32(), weight.cols);
+        let by_tap = (0..taps).flat_map(|tap| values.iter().skip(tap).step_by(taps).copied());
+        vectors[op.w.0 as usize] = by_tap.collect();
+    }
+    vectors
 }
 
 /// The weights of an operation's products, and their forms.

@@ -193,8 +193,9 @@ pub fn activate<S: Simd>(s: S, act: Act, x: &mut [f32]) {
     }
 }
 
+/// `act(x)`
 #[inline(always)]
-fn apply<S: Simd>(s: S, act: Act, x: S::F) -> S::F {
+pub fn apply<S: Simd>(s: S, act: Act, x: S::F) -> S::F {
     match act {
         Act::Silu => silu(s, x, 1.0),
         Act::GeluTanh => gelu_tanh(s, x),

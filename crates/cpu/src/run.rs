@@ -6,15 +6,16 @@ use crate::attend::{Cached, Tile};
 use crate::experts::Mixture;
 use crate::linear::{self, Scratch, Target};
 use crate::plain::{F16, F32, Plain};
+use crate::recurrent::Recurrence;
 use crate::rounded::round_row;
 use crate::rows::{self, Gains};
 use crate::simd::Simd;
 use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
-    Argmax, Attend, Combine, Embed, Form, GatedAct, Input, Kernels, Key, KvKind, KvWrite,
-    LayerNorm, Linear, LinearAt, Output, PAGE, Pick, RmsNorm, Rope, Route, Scale, Slot, SoftCap,
-    Up, WeightId,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, Form, GatedAct, HeadLinear, Input, Kernels,
+    Key, KvKind, KvWrite, LayerNorm, Linear, LinearAt, Output, PAGE, Pick, RmsNorm, Rope, Route,
+    Scale, ShortConv, Slot, SoftCap, Up, WeightId,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,10 @@ pub struct Own {
     pub row: Vec<f32>,
     /// For routes and products by expert.
     pub mixture: Mixture,
+    /// A head's matrix and rows of a recurrence.
+    pub recurrence: Recurrence,
+    /// A decoded row of a weight.
+    pub weight_row: Vec<f32>,
 }
 
 /// A thread in a step.
@@ -189,7 +194,7 @@ impl<'a, S: Simd> Thread<'a, S> {
         let dim = group.head_dim as usize;
         let (plane, start) = self.work.plane(op.cache);
         let pool = &self.work.caches[op.cache.group as usize];
-        for (i, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (i, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             for (head, x) in self.work.rows(slot, row..row + 1).chunks_exact(dim).enumerate() {
                 let cell = (head * PAGE + position % PAGE) * dim * P::BYTES;
                 let at = page * group.page_bytes() + start + i * plane + cell;
@@ -223,14 +228,14 @@ impl<'a, S: Simd> Thread<'a, S> {
             table: &sequence.tables[op.cache.group as usize],
             page_bytes: bytes,
             keys: start + head,
-            values: start + plane + head,
+            values: start + (group.planes() - 1) * plane + head,
             dim,
         };
         // As many heads at a time as the tile holds for all rows.
         let heads = (self.own.tile.capacity() / rows.len()).clamp(1, shared);
         for first in (0..shared).step_by(heads) {
             let heads = first..shared.min(first + heads);
-            let columns = |head: usize| {
+            let columns = |head: usize, dim: usize| {
                 let at = (kv_head * shared + head) * dim;
                 at..at + dim
             };
@@ -243,7 +248,7 @@ impl<'a, S: Simd> Thread<'a, S> {
                 let q = self.work.rows(op.q, row..row + 1);
                 for head in heads.clone() {
                     let sink = sinks.map(|sinks| sinks[kv_head * shared + head]);
-                    tile.push(&q[columns(head)], scale, sink, visible.clone());
+                    tile.push(&q[columns(head, dim)], scale, sink, visible.clone());
                 }
             }
             s.vectorize(
@@ -255,7 +260,7 @@ impl<'a, S: Simd> Thread<'a, S> {
             for row in rows.clone() {
                 for head in heads.clone() {
                     let at = start + row * width;
-                    let columns = columns(head);
+                    let columns = columns(head, width / op.heads as usize);
                     // SAFETY: this thread alone has claimed these heads of these rows.
                     let y = unsafe { memory.write(at + columns.start..at + columns.end) };
                     tile.output(query, y);
@@ -559,6 +564,22 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             let y = unsafe { memory.write(at + columns.start..at + columns.end) };
             self.gate(op, row, columns, gate_width, y);
         }
+    }
+
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
     }
 
     fn pick(&mut self, op: &Pick) {

@@ -8,6 +8,9 @@ mod gemma;
 mod mixed;
 mod rope;
 
+mod hybrid;
+mod latent;
+
 use crate::meta::{Meta, SpecError, Value};
 use crate::spec::Spec;
 
@@ -328,6 +331,56 @@ pub const FAMILIES: &[Family] = &[
         ],
         reads: &["chunk", "experts", "no_rope_layers", "qk_norm", "tuning"],
         describe: mixed::llama4,
+    },
+    Family {
+        gguf: "deepseek2",
+        hugging_face: "DeepseekV3ForCausalLM",
+        defaults: &[
+            ("norm_eps", EPS),
+            ("context", Value::Int(4096)),
+            ("latent.q_rank", Value::Int(1536)),
+            ("latent.kv_rank", Value::Int(512)),
+            ("latent.plain", Value::Int(128)),
+            ("latent.rotated", Value::Int(64)),
+            ("latent.v_dim", Value::Int(128)),
+            ("rope_interleaved", Value::Bool(true)),
+        ],
+        reads: &[],
+        describe: latent::deepseek,
+    },
+    Family {
+        gguf: "deepseek2",
+        hugging_face: "DeepseekV2ForCausalLM",
+        defaults: &[
+            ("norm_eps", EPS),
+            ("context", Value::Int(2048)),
+            ("latent.q_rank", Value::Int(1536)),
+            ("latent.kv_rank", Value::Int(512)),
+            ("latent.plain", Value::Int(128)),
+            ("latent.rotated", Value::Int(64)),
+            ("latent.v_dim", Value::Int(128)),
+            ("rope_interleaved", Value::Bool(true)),
+        ],
+        reads: &[],
+        describe: latent::deepseek,
+    },
+    Family {
+        gguf: "qwen35",
+        hugging_face: "Qwen3_5ForCausalLM",
+        defaults: &[
+            ("kv_heads", Value::Int(4)),
+            ("head_dim", Value::Int(256)),
+            ("norm_eps", EPS),
+            ("context", Value::Int(32_768)),
+            ("partial_rotary", Value::Float(0.25)),
+            ("delta.kernel", Value::Int(4)),
+            ("delta.k_dim", Value::Int(128)),
+            ("delta.v_dim", Value::Int(128)),
+            ("delta.k_heads", Value::Int(16)),
+            ("delta.v_heads", Value::Int(32)),
+        ],
+        reads: &[],
+        describe: hybrid::qwen3_5,
     },
 ];
 

@@ -7,12 +7,14 @@
 
 mod families;
 mod meta;
+mod mixers;
 mod part;
 mod rope;
 mod spec;
 
 pub use families::{FAMILIES, Family, describe, family};
 pub use meta::{Meta, SpecError, Value};
+pub use mixers::{DeltaNet, Latent};
 pub use part::{Part, WeightSpec};
 pub use rope::{Pairing, Rope, RopeTable, Scaling};
 pub use spec::{

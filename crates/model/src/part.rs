@@ -51,6 +51,45 @@ pub enum Part {
     KNorm,
     /// A score of each head for looking nowhere, (heads).
     Sinks,
+    /// Projection to the latent of the queries, (q_rank, dim).
+    QDown,
+    /// Its bias.
+    QDownBias,
+    /// Norm of the latent of the queries, (q_rank).
+    QDownNorm,
+    /// Projection of that latent to the queries, (heads * (plain + rotated), q_rank).
+    QUp,
+    /// Projection to the latent of keys and values and to the rotated key, (kv_rank + rotated,
+    /// dim).
+    KvDown,
+    /// Its bias.
+    KvDownBias,
+    /// Norm of the latent of keys and values, (kv_rank).
+    KvDownNorm,
+    /// Projection of that latent to each head's key and value, (heads * (plain + v_dim), kv_rank).
+    KvUp,
+    /// Queries, keys and values of a delta net, (2 * keys + values, dim).
+    DeltaInput,
+    /// Gate of a delta net's output, (values, dim).
+    DeltaGate,
+    /// Both in one, key head by key head.
+    DeltaAll,
+    /// How much a delta net's heads write, (v_heads, dim).
+    DeltaBeta,
+    /// How much a delta net's heads forget, (v_heads, dim).
+    DeltaDecay,
+    /// Both in one, key head by key head.
+    DeltaGates,
+    /// A delta net's convolution, (2 * keys + values, kernel).
+    DeltaConv,
+    /// Rates of its decays, negative, (v_heads).
+    DeltaRate,
+    /// Biases of its decays, (v_heads).
+    DeltaBias,
+    /// Norm of its heads' output, (v_dim).
+    DeltaNorm,
+    /// Its output projection, (dim, values).
+    DeltaOut,
     /// Norm before the feed-forward network.
     FfnNorm,
     /// Its bias.
@@ -202,8 +241,16 @@ impl List<'_> {
         if layer.block != Block::After {
             self.norm(Part::MixerNorm, Part::MixerNormBias);
         }
-        let Mixer::Attention(attention) = &layer.mixer;
-        self.attention(attention);
+        let dim = self.spec.dim;
+        match &layer.mixer {
+            Mixer::Attention(attention) => self.attention(attention),
+            Mixer::Latent(latent) => {
+                latent.weights(dim, &mut |part, rows, cols| self.add(part, rows, cols));
+            }
+            Mixer::DeltaNet(delta) => {
+                delta.weights(dim, &mut |part, rows, cols| self.add(part, rows, cols));
+            }
+        }
         if after {
             self.vector(Part::MixerPostNorm);
         }
@@ -238,7 +285,7 @@ impl List<'_> {
         let (dim, q, kv) = (self.spec.dim, a.heads * a.head_dim, a.kv_heads * a.head_dim);
         let own = a.kv_of.is_none();
         for (part, bias, rows, there) in [
-            (Part::Q, Part::QBias, q, true),
+            (Part::Q, Part::QBias, if a.gate { 2 * q } else { q }, true),
             (Part::K, Part::KBias, kv, own),
             (Part::V, Part::VBias, kv, own && a.values != Values::OfKeys),
         ] {

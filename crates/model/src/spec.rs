@@ -1,5 +1,6 @@
 //! The description of a network, layer by layer.
 
+use crate::mixers::{DeltaNet, Latent};
 use crate::part::WeightSpec;
 use crate::rope::Rope;
 
@@ -70,6 +71,16 @@ pub struct Layer {
     pub scaled: bool,
 }
 
+impl Layer {
+    /// Its softmax attention over keys and values, if that is its mixer.
+    pub fn attention(&self) -> Option<&Attention> {
+        match &self.mixer {
+            Mixer::Attention(attention) => Some(attention),
+            Mixer::Latent(_) | Mixer::DeltaNet(_) => None,
+        }
+    }
+}
+
 /// Where the norms of a layer stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
@@ -95,6 +106,10 @@ impl Block {
 pub enum Mixer {
     /// Softmax attention over a KV cache.
     Attention(Attention),
+    /// Softmax attention over a cache of latents.
+    Latent(Latent),
+    /// A recurrence of fixed state.
+    DeltaNet(DeltaNet),
 }
 
 /// Softmax attention with grouped heads.
@@ -128,6 +143,9 @@ pub struct Attention {
     pub qkv_bias: bool,
     /// Whether the output projection has a bias.
     pub out_bias: bool,
+    /// Whether what attention gives is multiplied by a sigmoid; the rows of its projection follow
+    /// those of q head by head (Qwen3-Next).
+    pub gate: bool,
 }
 
 /// Which positions a row sees, of those up to its own.
@@ -307,6 +325,7 @@ impl Spec {
     pub fn attention(self, change: impl Fn(usize, &mut Attention)) -> Spec {
         self.each_layer(|i, layer| match &mut layer.mixer {
             Mixer::Attention(attention) => change(i, attention),
+            Mixer::Latent(_) | Mixer::DeltaNet(_) => {}
         })
     }
 

@@ -17,12 +17,13 @@ pub mod routing;
 
 pub use backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 pub use list::{
-    Argmax, Attend, Combine, Embed, GatedAct, Kernels, KvWrite, LayerNorm, Linear, LinearAt, Op,
-    Pick, RmsNorm, Rope, Route, Scale, SoftCap,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 pub use program::{
     Act, CacheGroup, CacheRef, Domain, ExpertPart, Form, Groups, Key, KvKind, Long, PAGE, Part,
-    Program, Reach, Rotation, Routing, Score, SlotInfo, Stage, Temperature, Up, WeightInfo,
+    Program, Reach, Rotation, Routing, Score, SlotInfo, Stage, StateRef, Temperature, Up,
+    WeightInfo,
 };
 pub use program::{RopeId, Slot, WeightId};
-pub use step::{Input, Mask, Output, Row, Sequence, Step};
+pub use step::{Input, Mask, Output, Row, Sequence, StateWrite, States, Step};

@@ -2,7 +2,8 @@
 //! the structs, the enum, their names and the trait that every backend implements.
 
 use crate::program::{
-    Act, CacheRef, ExpertPart, Key, Part, Reach, RopeId, Routing, Slot, Temperature, Up, WeightId,
+    Act, CacheRef, ExpertPart, Key, Part, Reach, RopeId, Routing, Slot, StateRef, Temperature, Up,
+    WeightId,
 };
 
 macro_rules! ops {
@@ -128,8 +129,8 @@ ops! {
     KvWrite kv_write {
         /// Keys, (rows, kv_heads * head_dim).
         k: Slot,
-        /// Values, (rows, kv_heads * head_dim).
-        v: Slot,
+        /// Values, (rows, kv_heads * head_dim); none where they are part of the keys.
+        v: Option<Slot>,
         /// Where.
         cache: CacheRef,
     }
@@ -137,7 +138,7 @@ ops! {
     Attend attend {
         /// Queries, (rows, heads * head_dim).
         q: Slot,
-        /// Output, (rows, heads * head_dim).
+        /// Output, (rows, heads * width of a value).
         y: Slot,
         /// Keys and values.
         cache: CacheRef,
@@ -203,6 +204,99 @@ ops! {
         scale: f32,
         /// Whether it is added to what `y` holds.
         add: bool,
+    }
+    /// Copies `count` runs of `take` columns of each row: run i from `start + i * stride` to
+    /// `at + i * pitch`. What files fuse head by head is parted so, and heads put together.
+    Columns columns {
+        /// Input.
+        x: Slot,
+        /// The first run's first column.
+        start: u32,
+        /// From one run's first column to the next one's.
+        stride: u32,
+        /// Columns in a run.
+        take: u32,
+        /// Runs.
+        count: u32,
+        /// Output; its other columns keep what they hold.
+        y: Slot,
+        /// Where the first run goes.
+        at: u32,
+        /// From there to where the next one goes.
+        pitch: u32,
+    }
+    /// `y[t, c] = act(sum_j w[c, j] * x[t - (kernel - 1 - j) * dilation, c])`: a causal convolution
+    /// of each channel along its sequence. What came before the step's rows is in the state, what
+    /// came before the sequence is zero.
+    ShortConv short_conv {
+        /// Input, (rows, channels).
+        x: Slot,
+        /// Weights, (channels, kernel).
+        w: WeightId,
+        /// Output, (rows, channels); not the input.
+        y: Slot,
+        /// Positions between the inputs that a product takes.
+        dilation: u32,
+        /// The activation.
+        act: Act,
+        /// The last inputs, oldest first, ((kernel - 1) * dilation, channels).
+        state: StateRef,
+    }
+    /// The gated delta rule (Yang, Kautz and Hatamizadeh 2024, Gated Delta Networks, equation 10):
+    /// each value head keeps a matrix `S`, and a row makes of it `S' = g S + k (b (v - g S^T k))^T`
+    /// and gives `S'^T q`. Here `g = exp(rate * softplus(decay + bias))`, `b = sigmoid(beta)`, and
+    /// `q` and `k` have unit length, `q` divided by the root of `k_dim`.
+    DeltaNet delta_net {
+        /// Queries and keys of `k_heads` heads, then values of `v_heads`, (rows, 2 * k_heads *
+        /// k_dim + v_heads * v_dim).
+        qkv: Slot,
+        /// Decays, (rows, v_heads).
+        decay: Slot,
+        /// How much a row writes, (rows, v_heads).
+        beta: Slot,
+        /// Rates, negative, (v_heads).
+        rate: WeightId,
+        /// Biases of the decays, (v_heads).
+        bias: WeightId,
+        /// Output, (rows, v_heads * v_dim).
+        y: Slot,
+        /// Heads of queries and keys.
+        k_heads: u32,
+        /// Heads of values; a multiple of `k_heads`.
+        v_heads: u32,
+        /// Width of a query or key.
+        k_dim: u32,
+        /// Width of a value.
+        v_dim: u32,
+        /// Whether value head i goes with key head `i % k_heads`, else with `i / (v_heads /
+        /// k_heads)`.
+        tiled: bool,
+        /// Added to a squared length.
+        eps: f32,
+        /// The matrices, (v_heads, k_dim, v_dim).
+        state: StateRef,
+    }
+    /// A product for each head with weights of its own, which are `take` rows from `first + head *
+    /// stride` on: `y = W x`, or `y = W^T x` where `transposed`, in f32.
+    HeadLinear head_linear {
+        /// Input, (rows, heads * n).
+        x: Slot,
+        /// The rows of all heads.
+        w: WeightId,
+        /// Output; that of a head is at `head * pitch`, other columns keep what they hold.
+        y: Slot,
+        /// Heads.
+        heads: u32,
+        /// The first head's first row.
+        first: u32,
+        /// Rows from one head's to the next one's.
+        stride: u32,
+        /// Rows of a head.
+        take: u32,
+        /// Columns from one head's output to the next one's.
+        pitch: u32,
+        /// Whether rows are summed, each times a value of the input.
+        transposed: bool,
     }
     /// Copies the rows whose output somebody wants, in order.
     Pick pick {

@@ -39,6 +39,8 @@ pub struct Program {
     pub rotations: Vec<Rotation>,
     /// The caches: layers with the same retention and shape form a group.
     pub caches: Vec<CacheGroup>,
+    /// f32 values of a recurrent state: what a sequence keeps besides the caches.
+    pub state_width: usize,
     /// The slot that holds the logits, (outputs, vocab).
     pub logits: Option<Slot>,
     /// The slot that holds the last hidden state, (outputs, dim).
@@ -335,6 +337,9 @@ pub struct CacheGroup {
     pub kind: KvKind,
     /// How many positions are ever seen again; all when `None`.
     pub window: Option<u32>,
+    /// Whether values are the first numbers of the keys and take no memory of their own, as those
+    /// of a latent do.
+    pub latent: bool,
 }
 
 impl CacheGroup {
@@ -343,9 +348,14 @@ impl CacheGroup {
         self.kv_heads as usize * PAGE * self.head_dim as usize * self.kind.bytes()
     }
 
+    /// What a layer keeps of a position: keys, and values unless they are part of the keys.
+    pub fn planes(&self) -> usize {
+        2 - usize::from(self.latent)
+    }
+
     /// Bytes of a page: for each layer its keys, then its values.
     pub fn page_bytes(&self) -> usize {
-        self.layers as usize * 2 * self.plane_bytes()
+        self.layers as usize * self.planes() * self.plane_bytes()
     }
 
     /// Bytes that one position takes in all layers of the group.
@@ -361,6 +371,15 @@ pub struct CacheRef {
     pub group: u32,
     /// The layer within the group.
     pub layer: u32,
+}
+
+/// An operation's place in a recurrent state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRef {
+    /// Its first value.
+    pub offset: usize,
+    /// Its values.
+    pub width: usize,
 }
 
 impl Program {

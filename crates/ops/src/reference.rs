@@ -2,10 +2,13 @@
 //!
 //! It is a backend itself, so that whole models run on it. Speed is not its concern.
 
+mod latent;
+mod recurrent;
+
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Combine, Embed, GatedAct, Kernels, KvWrite, LayerNorm, Linear, LinearAt, Op,
-    Pick, RmsNorm, Rope, Route, Scale, SoftCap,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 use crate::numerics;
 use crate::program::{
@@ -41,8 +44,11 @@ impl Backend for Reference {
         };
         let caches = program.caches.iter().zip(&sizes.pages).map(pool).collect();
         let sampled = vec![0; sizes.sampled];
+        let states = vec![vec![0.0; program.state_width]; sizes.states];
         let profile = Profile::default();
-        Ok(Box::new(Loaded { program, weights, slots, caches, sampled, profile, tickets: 0 }))
+        let loaded =
+            Loaded { program, weights, slots, caches, states, sampled, profile, tickets: 0 };
+        Ok(Box::new(loaded))
     }
 }
 
@@ -53,6 +59,8 @@ struct Loaded {
     weights: Vec<Tensor>,
     slots: Vec<Vec<f32>>,
     caches: Vec<Vec<f32>>,
+    /// Recurrent states, (slot, values).
+    states: Vec<Vec<f32>>,
     sampled: Vec<u32>,
     profile: Profile,
     tickets: u64,
@@ -60,6 +68,9 @@ struct Loaded {
 
 impl Executor for Loaded {
     fn submit(&mut self, step: &Step<'_>) -> Result<Ticket, Fault> {
+        if self.program.state_width > 0 {
+            step.check_states(self.states.len()).map_err(Fault::InvalidStep)?;
+        }
         let program = self.program.clone();
         for (info, values) in program.slots.iter().zip(&mut self.slots) {
             let rows = match info.domain {
@@ -100,7 +111,7 @@ impl Executor for Loaded {
     }
 
     fn bytes(&self) -> usize {
-        4 * (self.slots.iter().chain(&self.caches).map(Vec::len).sum::<usize>())
+        4 * (self.slots.iter().chain(&self.caches).chain(&self.states).map(Vec::len).sum::<usize>())
     }
 }
 
@@ -146,7 +157,8 @@ impl Run<'_> {
     ) -> usize {
         let group = self.program.cache(cache);
         let plane_size = group.plane_bytes() / group.kind.bytes();
-        let planes = (page as usize * group.layers as usize + cache.layer as usize) * 2 + plane;
+        let layer = page as usize * group.layers as usize + cache.layer as usize;
+        let planes = layer * group.planes() + plane % group.planes();
         let dim = group.head_dim as usize;
         planes * plane_size + (head * PAGE + position % PAGE) * dim
     }
@@ -261,7 +273,7 @@ impl Kernels for Run<'_> {
     fn kv_write(&mut self, op: &KvWrite) {
         let group = self.program.cache(op.cache).clone();
         let dim = group.head_dim as usize;
-        for (plane, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (plane, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             let (x, width) = (self.read(slot), self.width(slot));
             for (row, values) in self.step.rows.iter().zip(x.chunks(width)) {
                 let position = row.position[0] as usize;
@@ -288,14 +300,16 @@ impl Kernels for Run<'_> {
         let cache = &self.loaded.caches[op.cache.group as usize];
         let (q, width) = (self.read(op.q), self.width(op.q));
         let sinks = op.sinks.map(|sinks| self.vector(sinks));
-        let mut y = vec![0.0; q.len()];
-        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(width)) {
+        let mut y = self.read(op.y);
+        let wide = self.width(op.y);
+        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(wide)) {
             let sequence = &self.step.sequences[row.sequence as usize];
             let table = &sequence.tables[op.cache.group as usize];
             let visible = sequence.mask.visible(row.position[0], op.reach);
             let growth = op.temperature.map_or(1.0, |t| t.at(row.position[0]));
             let scale = f64::from(op.scale) * f64::from(growth);
-            for (head, (q, y)) in q.chunks(dim).zip(y.chunks_mut(dim)).enumerate() {
+            let heads = q.chunks(dim).zip(y.chunks_mut(wide / op.heads as usize));
+            for (head, (q, y)) in heads.enumerate() {
                 let at = |plane, position: usize| {
                     let page = table[position / PAGE];
                     &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
@@ -400,6 +414,22 @@ impl Kernels for Run<'_> {
         self.put(op.y, x.chunks(width).flat_map(sum).collect(), op.add);
     }
 
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
+    }
+
     fn pick(&mut self, op: &Pick) {
         let (x, width) = (self.read(op.x), self.width(op.x));
         let wanted = self.step.rows.iter().zip(x.chunks(width));
@@ -463,12 +493,12 @@ pub fn act(act: Act, x: f32) -> f32 {
     let x = f64::from(x);
     let y = match act {
         Act::Silu => x / (1.0 + (-x).exp()),
+        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Act::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
             0.5 * x * (1.0 + inner.tanh())
         }
-        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Act::ClampedSilu { alpha, limit } => {
             let x = x.min(f64::from(limit));
             x / (1.0 + (-f64::from(alpha) * x).exp())

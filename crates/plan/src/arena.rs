@@ -64,7 +64,7 @@ fn slots(op: &Op) -> Vec<Slot> {
         Op::SoftCap(op) => vec![op.x],
         Op::Linear(op) => op.parts.iter().map(|part| part.y).chain([op.x]).collect(),
         Op::Rope(op) => vec![op.x],
-        Op::KvWrite(op) => vec![op.k, op.v],
+        Op::KvWrite(op) => [Some(op.k), op.v].into_iter().flatten().collect(),
         Op::Attend(op) => vec![op.q, op.y],
         Op::GatedAct(op) => match op.up {
             Up::Slot(up, _) => vec![op.gate, up, op.y],
@@ -73,6 +73,10 @@ fn slots(op: &Op) -> Vec<Slot> {
         Op::Route(op) => vec![op.logits, op.y],
         Op::LinearAt(op) => op.parts.iter().map(|p| p.y).chain([op.x, op.routes]).collect(),
         Op::Combine(op) => vec![op.x, op.y],
+        Op::Columns(op) => vec![op.x, op.y],
+        Op::ShortConv(op) => vec![op.x, op.y],
+        Op::HeadLinear(op) => vec![op.x, op.y],
+        Op::DeltaNet(op) => vec![op.qkv, op.decay, op.beta, op.y],
         Op::Pick(op) => vec![op.x, op.y],
         Op::Argmax(op) => vec![op.logits],
     }

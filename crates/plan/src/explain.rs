@@ -89,12 +89,8 @@ fn line(program: &Program, op: &Op) -> String {
         Op::KvWrite(op) => {
             let cache = program.cache(op.cache);
             let (heads, dim, kind) = (cache.kv_heads, cache.head_dim, cache.kind);
-            format!(
-                "cache {} <- {}, {} {heads}x{dim} {kind:?}",
-                op.cache.group,
-                name(op.k),
-                name(op.v)
-            )
+            let values = op.v.map_or(String::new(), |v| format!(", {}", name(v)));
+            format!("cache {} <- {}{values} {heads}x{dim} {kind:?}", op.cache.group, name(op.k))
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
@@ -146,6 +142,44 @@ fn line(program: &Program, op: &Op) -> String {
             let scale = factor(op.scale);
             format!("{}{} <- sum of {count} of {}{scale}", plus(op.add), name(op.y), name(op.x))
         }
+        Op::Columns(op) => {
+            let (count, take) = (op.count, op.take);
+            format!(
+                "{}[{}] <- {}[{}], {count} runs of {take}",
+                name(op.y),
+                op.at,
+                name(op.x),
+                op.start
+            )
+        }
+        Op::ShortConv(op) => {
+            let (w, act) = (program.weight(op.w), format!("{:?}", op.act).to_lowercase());
+            let apart =
+                if op.dilation == 1 { String::new() } else { format!(" by {}", op.dilation) };
+            format!("{} <- {act} of {} over {}{apart}", name(op.y), name(op.x), w.cols)
+        }
+        Op::HeadLinear(op) => {
+            let turned = if op.transposed { "transposed " } else { "" };
+            let w = program.weight(op.w);
+            format!(
+                "{} <- {} {turned}{}x{} {} of {} heads",
+                name(op.y),
+                name(op.x),
+                op.take,
+                w.cols,
+                w.kind,
+                op.heads
+            )
+        }
+        Op::DeltaNet(op) => format!(
+            "{} <- {} {}x{} to {}x{}",
+            name(op.y),
+            name(op.qkv),
+            op.k_heads,
+            op.k_dim,
+            op.v_heads,
+            op.v_dim
+        ),
         Op::Pick(op) => format!("{} <- wanted rows of {}", name(op.y), name(op.x)),
         Op::Argmax(op) => format!("sampled <- {}", name(op.logits)),
     };

@@ -1,20 +1,19 @@
 //! From a description to a program: the only place that looks inside mixers and feed-forwards.
 
 mod attention;
+mod delta;
 mod ffn;
+mod latent;
 
 use crate::arena;
-use attention::reach;
 use ffn::act;
-use model::{
-    Attention, Block, Ffn, Layer, Mixer, Norm, Pairing, Part as P, PerLayer, Scaling, Spec,
-};
+use model::{Block, Ffn, Layer, Mixer, Norm, Pairing, Part as P, PerLayer, Scaling, Spec};
 use ops::{
     Argmax, CacheGroup, CacheRef, Combine, Domain, Embed, Form, GatedAct, Key, KvKind, LayerNorm,
     Linear, Long, Op, Part, Pick, Program, RmsNorm, RopeId, Rotation, Scale, Slot, SlotInfo,
     SoftCap, Stage, Up, WeightId, WeightInfo,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What may be chosen when a program is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +55,7 @@ pub fn lower(
         ids.entry((w.part, w.layer)).or_insert(WeightId(i as u32));
     }
     let program = Program { name: "main", weights, ..Program::default() };
-    let (layer, own, kept) = (None, None, Vec::new());
+    let (layer, own, kept) = (None, None, BTreeMap::new());
     let mut lowering = Lowering { spec, options, ids, program, layer, own, kept };
     lowering.all();
     let mut program = lowering.program;
@@ -72,8 +71,8 @@ struct Lowering<'a> {
     layer: Option<u32>,
     /// The slot of what each layer gets besides the stream.
     own: Option<Slot>,
-    /// Where each layer's keys and values are.
-    kept: Vec<CacheRef>,
+    /// Where layers' keys and values are.
+    kept: BTreeMap<u32, CacheRef>,
 }
 
 /// Where a product goes.
@@ -147,6 +146,8 @@ impl Lowering<'_> {
         let out = self.branch(layer, stream);
         match &layer.mixer {
             Mixer::Attention(attention) => self.attention(attention, normed, out),
+            Mixer::Latent(latent) => self.latent(latent, normed, out),
+            Mixer::DeltaNet(delta) => self.delta_net(delta, normed, out),
         }
         self.join(layer, P::MixerPostNorm, out, stream);
         let normed = match layer.block {
@@ -289,14 +290,7 @@ impl Lowering<'_> {
     }
 
     /// A place for this layer's keys and values, in the group of its shape.
-    fn cache(&mut self, a: &Attention) -> CacheRef {
-        let group = CacheGroup {
-            layers: 0,
-            kv_heads: a.kv_heads,
-            head_dim: a.head_dim,
-            kind: self.options.kv,
-            window: reach(a.reach).most(),
-        };
+    fn cache(&mut self, group: CacheGroup) -> CacheRef {
         let same = |g: &CacheGroup| CacheGroup { layers: 0, ..g.clone() } == group;
         let groups = &mut self.program.caches;
         let index = groups.iter().position(same).unwrap_or_else(|| {

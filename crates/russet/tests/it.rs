@@ -122,6 +122,7 @@ const FAMILIES: &[&str] = &[
     "qwen2",
     "qwen2_moe",
     "qwen3",
+    "qwen3_5",
     "qwen3_moe",
     "smollm3",
 ];

@@ -36,13 +36,14 @@ pub fn program() -> Program {
             head_dim: HEAD_DIM as u32,
             kind: KvKind::F32,
             window,
+            latent: false,
         });
         let cache = CacheRef { group, layer: 0 };
         build.norm(x, h);
         build.linear(h, &[(q, heads), (k, kv_heads), (v, kv_heads)]);
         let head_dim = HEAD_DIM as u32;
         build.stage([q, k].map(|x| Op::from(Rope { x, head_dim, rotation: RopeId(0) })));
-        build.stage([KvWrite { k, v, cache }.into()]);
+        build.stage([KvWrite { k, v: Some(v), cache }.into()]);
         let scale = (HEAD_DIM as f32).powf(-0.5);
         build.stage([Attend {
             q,

@@ -16,6 +16,8 @@ pub struct Origin<'a> {
     pub style: Style,
     /// The family, as GGUF spells it.
     pub family: &'a str,
+    /// Whether MLX wrote them.
+    pub mlx: bool,
 }
 
 /// Finds every wanted part, and nothing besides what `ignored` names.
@@ -46,6 +48,37 @@ pub fn bind(
     }
 }
 
+/// What is done to a vector's values when it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: it is read where it lies.
+    None,
+    /// One is added.
+    AddOne,
+    /// The exponential's negative is taken.
+    MinusExp,
+}
+
+impl Change {
+    /// Applies it.
+    pub fn apply(self, value: f32) -> f32 {
+        match self {
+            Change::None => value,
+            Change::AddOne => 1.0 + value,
+            Change::MinusExp => -value.exp(),
+        }
+    }
+}
+
+/// What is done to a part of these files.
+fn change(origin: Origin<'_>, part: Part) -> Change {
+    match origin.style {
+        Style::HuggingFace if part == Part::DeltaRate => Change::MinusExp,
+        Style::HuggingFace if names::is_shifted(origin.family, origin.mlx, part) => Change::AddOne,
+        _ => Change::None,
+    }
+}
+
 /// The flags that show in which tensors a model has; those that its configuration gives are kept.
 pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
     let style = origin.style;
@@ -66,6 +99,15 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
     ] {
         if let (true, None, Some(name)) = (there, meta.get(flag), in_first_layer(parts)) {
             meta.set(flag, &name, Value::Bool(true));
+        }
+    }
+    let of_part = |t: &&TensorInfo, part| {
+        let layer = names::layer_of(style, &t.name);
+        layer.is_some() && names::names(style, part, layer).any(|name| name == t.name)
+    };
+    for (flag, part) in [("delta.joint", Part::DeltaAll), ("delta.joint_gates", Part::DeltaGates)] {
+        if let Some(tensor) = directory.tensors().iter().find(|t| of_part(t, part)) {
+            meta.set(flag, &tensor.name, Value::Bool(true));
         }
     }
     let find = |part| names::names(style, part, None).find_map(|name| directory.find(&name));
@@ -125,7 +167,8 @@ impl Search<'_> {
             (None, 1) => {
                 let flat = (1, if rows.is_empty() { cols } else { total });
                 let share = if rows.is_empty() { Share::Flat } else { Share::Cols(rows) };
-                (Some(flat).filter(|_| count(&info.shape) == Some(flat.1)), share)
+                let there = count(&info.shape) == Some(flat.1) && (plain || one_row(&info.shape));
+                (Some(flat).filter(|_| there), share)
             }
             _ if transposed => {
                 let there = matrix(&info.shape) == Some((cols, total));
@@ -143,9 +186,9 @@ impl Search<'_> {
         if matches!(share, Share::Cols(_)) && !plain {
             return Err(directory.no_weights(info));
         }
-        let shifted = names::is_shifted(self.origin.style, self.origin.family, spec.part);
-        let (kind, name) = (if shifted { Kind::F32 } else { kind }, info.name.clone());
-        Ok(Bound { spec: *spec, kind, name, tensor, share, shifted })
+        let change = change(self.origin, spec.part);
+        let kind = if change == Change::None { kind } else { Kind::F32 };
+        Ok(Bound { spec: *spec, kind, name: info.name.clone(), tensor, share, change })
     }
 
     /// The tensor that holds the part, the rows in it that are the part's (of a vector, numbers;
@@ -230,6 +273,11 @@ impl Search<'_> {
         }
         (share, total)
     }
+}
+
+/// Whether a shape has one row.
+fn one_row(shape: &[u64]) -> bool {
+    shape.split_last().is_some_and(|(_, rows)| rows.iter().all(|n| *n == 1))
 }
 
 /// How many numbers a tensor of a shape has.

@@ -8,6 +8,7 @@ use blocks::{Bytes, Kind, Misshapen, Tensor};
 use model::WeightSpec;
 
 use crate::WeightError;
+use crate::canon::Change;
 use crate::gguf::GgufTensor;
 use crate::packing::{Packed, Packing};
 use crate::safetensors::SafeTensor;
@@ -68,8 +69,8 @@ pub struct Bound {
     pub name: String,
     pub(crate) tensor: usize,
     pub(crate) share: Share,
-    /// Whether one is added to every number.
-    pub(crate) shifted: bool,
+    /// What is done to its numbers.
+    pub(crate) change: Change,
 }
 
 /// How much of a tensor a part is; files fuse parts that share their input.
@@ -212,11 +213,11 @@ impl Directory {
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
         let tensor = self.share(bound)?;
-        if !bound.shifted {
+        if bound.change == Change::None {
             return Ok(tensor);
         }
-        let shifted: Vec<f32> = tensor.to_f32().into_iter().map(|gain| gain + 1.0).collect();
-        Ok(Tensor::from_f32(tensor.rows, tensor.cols, &shifted))
+        let values = tensor.to_f32().into_iter().map(|v| bound.change.apply(v));
+        Ok(Tensor::from_f32(tensor.rows, tensor.cols, &values.collect::<Vec<_>>()))
     }
 
     fn share(&self, bound: &Bound) -> Result<Tensor, WeightError> {
@@ -251,7 +252,9 @@ impl Directory {
     pub fn load_rows(&self, index: usize, rows: Range<usize>) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
         let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
-        let (count, height, cols) = stack(&info.shape)
+        let (count, height, cols) = matrix(&info.shape)
+            .map(|(rows, cols)| (1, rows, cols))
+            .or_else(|| stack(&info.shape))
             .ok_or_else(|| self.misshapen(info, "whole numbers of rows".to_owned()))?;
         let nth = rows.start / height.max(1);
         let first = nth * height;
@@ -414,9 +417,13 @@ fn transposed(matrix: &Tensor, columns: &Range<usize>) -> Tensor {
 
 /// Rows and columns of a shape with at most two dimensions other than one.
 pub fn matrix(shape: &[u64]) -> Option<(usize, usize)> {
-    let (rows, cols) = match shape {
+    let mut shape = shape.to_vec();
+    while let Some(one) = (shape.len() > 2).then(|| shape.iter().position(|&n| n == 1)).flatten() {
+        shape.remove(one);
+    }
+    let (rows, cols) = match shape.as_slice() {
         [cols] => (1, *cols),
-        [outer @ .., rows, cols] if outer.iter().all(|&n| n == 1) => (*rows, *cols),
+        [rows, cols] => (*rows, *cols),
         _ => return None,
     };
     Some((rows.try_into().ok()?, cols.try_into().ok()?))

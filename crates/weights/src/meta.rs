@@ -59,8 +59,16 @@ const KEYS: &[(&str, &str)] = &[
     ("moe_step", "interleave_moe_layer_step"),
     ("layer_width", "embedding_length_per_layer_input"),
     ("kv_shared", "attention.shared_kv_layers"),
+    ("full_interval", "full_attention_interval"),
+    ("delta.kernel", "ssm.conv_kernel"),
+    ("delta.k_dim", "ssm.state_size"),
+    ("delta.k_heads", "ssm.group_count"),
+    ("delta.v_heads", "ssm.time_step_rank"),
+    ("delta.inner", "ssm.inner_size"),
 ];
 
+/// More layers than any model has.
+const LAYERS_MAX: usize = 1 << 10;
 /// More pairs than any head has.
 const DIVISORS_MAX: usize = 1 << 12;
 
@@ -111,6 +119,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     if names::PERMUTED.contains(&family) {
         meta.set("rope_interleaved", "general.architecture", Value::Bool(true));
     }
+    if names::TILED.contains(&family) {
+        meta.set("delta.tiled", "general.architecture", Value::Bool(true));
+    }
+    recurrent_layers(&mut meta, gguf, family);
     value_width(&mut meta, gguf, family, &file)?;
     scaling(&mut meta, directory)?;
     Ok(meta)
@@ -146,6 +158,19 @@ fn strange(file: &str, key: &str) -> WeightError {
         value: "neither a number, a text nor a list of them".to_owned(),
         instead: "use another version of the model",
     }
+}
+
+/// Which layers keep a state, as transformers names them.
+fn recurrent_layers(meta: &mut Meta, gguf: &Gguf, family: &str) {
+    let key = format!("{family}.attention.recurrent_layers");
+    let Some(array) = gguf.get(&key).and_then(|value| value.array()) else { return };
+    let kind = |item| match item {
+        GgufValue::Bool(true) => Value::Text("linear_attention".to_owned()),
+        GgufValue::Bool(false) => Value::Text("full_attention".to_owned()),
+        _ => Value::Text("not true or false".to_owned()),
+    };
+    let kinds = array.items().take(LAYERS_MAX).map(kind).collect();
+    meta.set("layer_types", &key, Value::List(kinds));
 }
 
 /// Values as wide as keys are what every family has so far.

@@ -50,6 +50,25 @@ const NAMES: &[(Part, &str, &str)] = &[
     (Part::QNorm, "attn_q_norm.weight", "self_attn.q_norm.weight"),
     (Part::KNorm, "attn_k_norm.weight", "self_attn.k_norm.weight"),
     (Part::Sinks, "attn_sinks.weight", "self_attn.sinks"),
+    (Part::QDown, "attn_q_a.weight", "self_attn.q_a_proj.weight"),
+    (Part::QDownBias, "attn_q_a.bias", "self_attn.q_a_proj.bias"),
+    (Part::QDownNorm, "attn_q_a_norm.weight", "self_attn.q_a_layernorm.weight"),
+    (Part::QUp, "attn_q_b.weight", "self_attn.q_b_proj.weight"),
+    (Part::KvDown, "attn_kv_a_mqa.weight", "self_attn.kv_a_proj_with_mqa.weight"),
+    (Part::KvDownBias, "attn_kv_a_mqa.bias", "self_attn.kv_a_proj_with_mqa.bias"),
+    (Part::KvDownNorm, "attn_kv_a_norm.weight", "self_attn.kv_a_layernorm.weight"),
+    (Part::KvUp, "attn_kv_b.weight", "self_attn.kv_b_proj.weight"),
+    (Part::DeltaInput, "attn_qkv.weight", "linear_attn.in_proj_qkv.weight"),
+    (Part::DeltaGate, "attn_gate.weight", "linear_attn.in_proj_z.weight"),
+    (Part::DeltaAll, "ssm_in.weight", "linear_attn.in_proj_qkvz.weight"),
+    (Part::DeltaBeta, "ssm_beta.weight", "linear_attn.in_proj_b.weight"),
+    (Part::DeltaDecay, "ssm_alpha.weight", "linear_attn.in_proj_a.weight"),
+    (Part::DeltaGates, "ssm_ba.weight", "linear_attn.in_proj_ba.weight"),
+    (Part::DeltaConv, "ssm_conv1d.weight", "linear_attn.conv1d.weight"),
+    (Part::DeltaRate, "ssm_a", "linear_attn.A_log"),
+    (Part::DeltaBias, "ssm_dt.bias", "linear_attn.dt_bias"),
+    (Part::DeltaNorm, "ssm_norm.weight", "linear_attn.norm.weight"),
+    (Part::DeltaOut, "ssm_out.weight", "linear_attn.out_proj.weight"),
     (Part::FfnNorm, "ffn_norm.weight", "pre_feedforward_layernorm.weight"),
     (Part::FfnNorm, "post_attention_norm.weight", "post_attention_layernorm.weight"),
     (Part::FfnNorm, "", "ln_2.weight"),
@@ -143,14 +162,24 @@ const TRANSPOSED: &[(&str, &[&str])] = &[
     ("llama4", &["experts.gate_up_proj", "experts.down_proj"]),
 ];
 
-/// Families of whose norms' gains Hugging Face's files hold one less.
-const SHIFTED: &[&str] = &["gemma2", "gemma3"];
+/// Families of whose norms' gains Hugging Face's files hold one less, and whether MLX's do too: its
+/// programs add the one to some when they convert.
+const SHIFTED: &[(&str, bool)] = &[
+    ("gemma2", true),
+    ("gemma3", true),
+    ("qwen35", false),
+    ("qwen35moe", false),
+    ("qwen3next", false),
+];
 
 /// Families whose files in Hugging Face's layout hold the rows of gate and up in turn.
 pub const PAIRED: &[&str] = &["gpt-oss"];
 
 /// Architectures whose GGUF files are run with the window that they name.
 pub const WINDOWED: &[&str] = &["cohere2", "gemma2", "gemma3", "gemma4", "gpt-oss"];
+
+/// Families of which MLX's files are run without the window that they name.
+pub const UNWINDOWED: &[&str] = &["gemma2"];
 
 /// Architectures of whose logits GGUF's `logit_scale` is the divisor.
 pub const DIVIDED: &[&str] = &["granite"];
@@ -160,6 +189,9 @@ pub const FACTS: &[(&str, &str, Value)] = &[
     ("gpt-oss", "rope_scaling.truncate", Value::Bool(false)),
     ("llama4", "chunk", Value::Int(8192)),
 ];
+
+/// GGUF architectures whose converter lays out value heads of a delta net by key head in turn.
+pub const TILED: &[&str] = &["qwen35", "qwen35moe"];
 
 /// Tensors outside the layers that carry settings rather than weights.
 pub const ROPE_DIVISORS: &str = "rope_freqs.weight";
@@ -200,8 +232,8 @@ pub fn is_transposed(style: Style, family: &str, name: &str) -> bool {
     style == Style::HuggingFace && ends.into_iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a file holds a norm's gains less one.
-pub fn is_shifted(style: Style, family: &str, part: Part) -> bool {
+/// Whether a file in Hugging Face's layout holds a norm's gains less one.
+pub fn is_shifted(family: &str, mlx: bool, part: Part) -> bool {
     let norms = [
         Part::HeadNorm,
         Part::MixerNorm,
@@ -211,7 +243,8 @@ pub fn is_shifted(style: Style, family: &str, part: Part) -> bool {
         Part::FfnNorm,
         Part::FfnPostNorm,
     ];
-    style == Style::HuggingFace && SHIFTED.contains(&family) && norms.contains(&part)
+    let of_files = |row: &(&str, bool)| row.0 == family && (row.1 || !mlx);
+    norms.contains(&part) && SHIFTED.iter().any(of_files)
 }
 
 /// The layer that a tensor of that name belongs to.

@@ -10,7 +10,7 @@ use model::{Meta, WeightSpec};
 use crate::canon::Origin;
 use crate::directory::Directory;
 use crate::hf::{self, Config};
-use crate::names::Style;
+use crate::names::{self, Style};
 use crate::{Bound, Container, Gguf, SafeFile, SamplingDefaults, SideFiles, TensorInfo};
 use crate::{WeightError, canon, meta, mmap, quant};
 
@@ -105,7 +105,7 @@ impl Source {
         let style = Style::Gguf;
         let mut meta = meta::from_gguf(&gguf, &directory)?;
         let family = family(&meta);
-        canon::flags(&mut meta, &directory, Origin { style, family });
+        canon::flags(&mut meta, &directory, Origin { style, family, mlx: false });
         Ok(Source {
             container: Container::Gguf { version: gguf.version() },
             ignored: canon::ignored(&meta, &directory, style),
@@ -136,7 +136,10 @@ impl Source {
         let (mut meta, mut unknown_keys) = config.meta()?;
         unknown_keys.extend(quantized.unknown_keys);
         let family = family(&meta);
-        canon::flags(&mut meta, &directory, Origin { style, family });
+        if quantized.mlx && names::UNWINDOWED.contains(&family) {
+            meta.remove("window");
+        }
+        canon::flags(&mut meta, &directory, Origin { style, family, mlx: quantized.mlx });
         let side = SideFiles::find(path);
         let sampling = match &side.generation_config {
             Some(file) => SamplingDefaults::from_file(file)?,
@@ -169,7 +172,8 @@ impl Source {
     /// # Errors
     /// Names the tensor that is missing, of another shape, or of no use.
     pub fn bind(&self, wanted: &[WeightSpec]) -> Result<Vec<Bound>, WeightError> {
-        let origin = Origin { style: self.style, family: family(&self.meta) };
+        let mlx = self.container == Container::Mlx;
+        let origin = Origin { style: self.style, family: family(&self.meta), mlx };
         canon::bind(&self.directory, origin, &self.ignored, wanted)
     }
 

@@ -9,8 +9,8 @@ use crate::spec::{
 
 pub const MAX_WIDTH: u32 = 1 << 20;
 const MAX_VOCAB: u32 = 1 << 24;
-const MAX_LAYERS: u32 = 1 << 10;
-const MAX_HEAD: u32 = 1 << 12;
+pub const MAX_LAYERS: u32 = 1 << 10;
+pub const MAX_HEAD: u32 = 1 << 12;
 const MAX_EXPERTS: u32 = 1 << 12;
 
 /// RMS norms before each part, rotary embedding, grouped heads, gated feed-forward.
@@ -47,6 +47,7 @@ pub fn llama(m: &Meta) -> Result<Spec, SpecError> {
             kv_of: None,
             qkv_bias: m.flag("qkv_bias")?,
             out_bias: m.flag("out_bias")?,
+            gate: false,
         });
         check_heads(m, heads, kv_heads, head_dim)?;
         let (ffn, block) = (Ffn::Dense(dense), Block::Before);

@@ -3,7 +3,7 @@
 use super::base::{llama, local_layers, local_meta, nonzero, window};
 use super::rope::rope;
 use crate::meta::{Meta, SpecError};
-use crate::spec::{Act, Attention, Block, Ffn, QkNorm, Reach, Spec};
+use crate::spec::{Act, Block, Ffn, Layer, QkNorm, Reach, Spec};
 
 /// Soft caps on scores and logits; every other layer is local.
 pub fn gemma2(m: &Meta) -> Result<Spec, SpecError> {
@@ -15,11 +15,8 @@ pub fn gemma2(m: &Meta) -> Result<Spec, SpecError> {
 pub fn gemma3(m: &Meta) -> Result<Spec, SpecError> {
     let spec = sandwiched(llama(m)?, m, 6)?;
     let local = local_meta(m);
-    let turn = |a: &Attention| rope(&local, a.head_dim);
-    let rope = match spec.layers.first().map(|layer| &layer.mixer) {
-        Some(crate::spec::Mixer::Attention(a)) => turn(a)?,
-        None => return Ok(spec),
-    };
+    let Some(first) = spec.layers.first().and_then(Layer::attention) else { return Ok(spec) };
+    let rope = rope(&local, first.head_dim)?;
     Ok(spec.attention(|_, a| {
         a.qk_norm = QkNorm::Head;
         if a.reach != Reach::All {

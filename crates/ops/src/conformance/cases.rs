@@ -1,7 +1,7 @@
 //! The cases: odd sizes, one row, several sequences, every kind of weights.
 
 use super::weights::random_tensor;
-use super::{Case, Tolerance};
+use super::{Case, Tolerance, latent, mixture, recurrent};
 use crate::list::{
     Attend, Combine, Embed, GatedAct, KvWrite, LayerNorm, Linear, Op, Pick, RmsNorm, Rope, SoftCap,
 };
@@ -19,7 +19,9 @@ pub fn cases() -> Vec<Case> {
     cases.extend(row_operations());
     cases.extend(elements());
     cases.extend(attention());
-    cases.extend(super::mixture::cases());
+    cases.extend(mixture::cases());
+    cases.extend(recurrent::cases());
+    cases.extend(latent::cases());
     cases
 }
 
@@ -44,13 +46,13 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// A program under construction: slot 0 holds what rows bring.
-pub struct Builder {
-    pub program: Program,
-    pub weights: Vec<Tensor>,
+pub(super) struct Builder {
+    pub(super) program: Program,
+    weights: Vec<Tensor>,
 }
 
 impl Builder {
-    pub fn new(width: usize) -> Builder {
+    pub(super) fn new(width: usize) -> Builder {
         let mut builder = Builder { program: Program::default(), weights: Vec::new() };
         let x = builder.slot(width, Domain::Rows);
         let table = builder.weight(random_tensor(Kind::F32, 2, width, 1));
@@ -58,7 +60,7 @@ impl Builder {
         builder
     }
 
-    pub fn slot(&mut self, width: usize, domain: Domain) -> Slot {
+    pub(super) fn slot(&mut self, width: usize, domain: Domain) -> Slot {
         let total = match domain {
             Domain::Rows => &mut self.program.row_width,
             Domain::Outputs => &mut self.program.output_width,
@@ -68,19 +70,25 @@ impl Builder {
         Slot(self.program.slots.len() as u32 - 1)
     }
 
-    pub fn weight(&mut self, tensor: Tensor) -> WeightId {
+    pub(super) fn weight(&mut self, tensor: Tensor) -> WeightId {
         let (kind, rows, cols) = (tensor.kind, tensor.rows, tensor.cols);
         self.program.weights.push(WeightInfo { name: "weight".into(), kind, rows, cols });
         self.weights.push(tensor);
         WeightId(self.weights.len() as u32 - 1)
     }
 
-    pub fn op(&mut self, op: impl Into<Op>) {
+    pub(super) fn op(&mut self, op: impl Into<Op>) {
         self.program.stages.push(Stage { layer: None, ops: vec![op.into()] });
     }
 
     /// Wants `y` of every row.
-    pub fn finish(mut self, name: String, y: Slot, lengths: &[u32], tolerance: Tolerance) -> Case {
+    pub(super) fn finish(
+        mut self,
+        name: String,
+        y: Slot,
+        lengths: &[u32],
+        tolerance: Tolerance,
+    ) -> Case {
         let logits = self.slot(self.program.slot(y).width, Domain::Outputs);
         self.op(Pick { x: y, y: logits });
         self.program.logits = Some(logits);
@@ -166,7 +174,7 @@ fn row_operations() -> Vec<Case> {
         let name = format!("rms_norm {dim} of {width}");
         cases.push(b.finish(name, y, &[3, 1], Tolerance::Relative(1e-5)));
     }
-    for act in [Act::Silu, Act::Gelu, Act::GeluTanh] {
+    for act in [Act::Silu, Act::Gelu, Act::GeluTanh, Act::Sigmoid] {
         let mut b = Builder::new(77);
         let up = b.slot(77, Domain::Rows);
         let w = b.weight(random_tensor(Kind::F32, 1, 77, 2));
@@ -268,10 +276,11 @@ fn attention() -> Vec<Case> {
             head_dim: head_dim as u32,
             kind,
             window: reach.most(),
+            latent: false,
         };
         b.program.caches.push(group);
         let cache = CacheRef { group: 0, layer: 0 };
-        b.op(KvWrite { k, v, cache });
+        b.op(KvWrite { k, v: Some(v), cache });
         let y = b.slot(q_width, Domain::Rows);
         let scale = 0.5 / head_dim as f32;
         let sinks = sinks.then(|| b.weight(random_tensor(Kind::F32, 1, heads, 23)));

@@ -2,7 +2,10 @@
 
 use super::{Lowering, Out, P};
 use model::{Attention, QkNorm, Values};
-use ops::{Attend, CacheRef, KvWrite, Linear, Op, Reach, RmsNorm, Rope, Slot, Temperature};
+use ops::{
+    Act, Attend, CacheGroup, CacheRef, Columns, GatedAct, KvWrite, Linear, Op, Reach, RmsNorm,
+    Rope, Slot, Temperature, Up,
+};
 
 impl Lowering<'_> {
     /// `out = attention(normed)`.
@@ -11,9 +14,10 @@ impl Lowering<'_> {
         let q = self.slot("q", q_width as usize);
         let (k, v) = (self.slot("k", kv_width as usize), self.slot("v", kv_width as usize));
         let own = a.kv_of.is_none();
+        let joint = if a.gate { self.slot("q and gate", 2 * q_width as usize) } else { q };
         let mut parts = Vec::new();
         for (part, bias, y, there) in [
-            (P::Q, P::QBias, q, true),
+            (P::Q, P::QBias, joint, true),
             (P::K, P::KBias, k, own),
             (P::V, P::VBias, v, own && a.values != Values::OfKeys),
         ] {
@@ -23,6 +27,7 @@ impl Lowering<'_> {
             }
         }
         self.stage([Linear { x: normed, parts }.into()]);
+        let gate = a.gate.then(|| self.part_gate(a, joint, q));
         self.norm_heads(a, q, own.then_some((k, v)));
         let turned = [Some(q), own.then_some(k)];
         if let Some(rope) = &a.rope {
@@ -49,8 +54,29 @@ impl Lowering<'_> {
             reach: reach(a.reach),
         }
         .into()]);
+        if let Some(gate) = gate {
+            let (up, act) = (Up::Slot(mixed, 0), Act::Sigmoid);
+            self.stage([GatedAct { gate, up, y: gate, act }.into()]);
+        }
         let bias = a.out_bias.then(|| self.weight(P::OBias));
-        self.linear(mixed, self.weight(P::O), bias, out);
+        self.linear(gate.unwrap_or(mixed), self.weight(P::O), bias, out);
+    }
+
+    /// Parts queries from the gates that follow them head by head, and gives the gates.
+    fn part_gate(&mut self, a: &Attention, joint: Slot, q: Slot) -> Slot {
+        let gate = self.slot("gate", (a.heads * a.head_dim) as usize);
+        let copy = |start, y| Columns {
+            x: joint,
+            start,
+            stride: 2 * a.head_dim,
+            take: a.head_dim,
+            count: a.heads,
+            y,
+            at: 0,
+            pitch: a.head_dim,
+        };
+        self.stage([copy(0, q).into(), copy(a.head_dim, gate).into()]);
+        gate
     }
 
     /// The norms before the rotation, in place.
@@ -88,14 +114,21 @@ impl Lowering<'_> {
     /// Keeps keys and values, or finds those of the layer that this one shares.
     fn keep(&mut self, a: &Attention, k: Slot, v: Slot) -> CacheRef {
         let cache = match a.kv_of {
-            Some(layer) => self.kept[layer as usize],
+            Some(layer) => self.kept[&layer],
             None => {
-                let cache = self.cache(a);
-                self.stage([KvWrite { k, v, cache }.into()]);
+                let cache = self.cache(CacheGroup {
+                    layers: 0,
+                    kv_heads: a.kv_heads,
+                    head_dim: a.head_dim,
+                    kind: self.options.kv,
+                    window: reach(a.reach).most(),
+                    latent: false,
+                });
+                self.stage([KvWrite { k, v: Some(v), cache }.into()]);
                 cache
             }
         };
-        self.kept.push(cache);
+        self.kept.insert(self.layer.unwrap_or(0), cache);
         cache
     }
 }

@@ -89,6 +89,18 @@ pub const KEYS: &[(&str, &str)] = &[
     ("moe_block", "enable_moe_block"),
     ("global.head_dim", "global_head_dim"),
     ("global.kv_heads", "num_global_key_value_heads"),
+    ("full_interval", "full_attention_interval"),
+    ("latent.q_rank", "q_lora_rank"),
+    ("latent.kv_rank", "kv_lora_rank"),
+    ("latent.plain", "qk_nope_head_dim"),
+    ("latent.rotated", "qk_rope_head_dim"),
+    ("latent.v_dim", "v_head_dim"),
+    ("rope_interleaved", "rope_interleave"),
+    ("delta.kernel", "linear_conv_kernel_dim"),
+    ("delta.k_dim", "linear_key_head_dim"),
+    ("delta.v_dim", "linear_value_head_dim"),
+    ("delta.k_heads", "linear_num_key_heads"),
+    ("delta.v_heads", "linear_num_value_heads"),
 ];
 
 /// Our key and transformers' within `rope_parameters` or `rope_scaling`. Where two rows have one
@@ -117,7 +129,9 @@ pub const ROPE_KEYS: &[(&str, &str)] = &[
 pub const ROPE_TYPES: &[(&str, &str)] = &[("full_attention", ""), ("sliding_attention", "local.")];
 
 /// Keys within those that say nothing about the result.
-pub const ROPE_HARMLESS: &[&str] = &["finetuned", "is_finetuned"];
+pub const ROPE_HARMLESS: &[&str] =
+    // Of the three positions that an image's rows have, those of text are equal.
+    &["finetuned", "is_finetuned", "mrope_interleaved", "mrope_section"];
 
 /// Keys that change the result of models of other kinds, and the number that means that they do
 /// not; nothing, false and empty mean it too.
@@ -126,7 +140,6 @@ const CHANGING: &[(&str, f64)] = &[
     ("alibi", 0.0),
     ("clip_qkv", 0.0),
     ("is_encoder_decoder", 0.0),
-    ("kv_lora_rank", 0.0),
     ("parallel_attn", 0.0),
     ("qk_layernorm", 0.0),
     ("qk_norm", 0.0),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use blocks::{Bytes, Kind};
-use model::{Mixer, Part, Scaling, Spec};
+use model::{Part, Scaling, Spec};
 use weights::{Container, Gguf, GgufValue, Source, WeightError};
 
 use crate::writer::{self, Dir, Tensor, array, string, values};
@@ -244,7 +244,7 @@ fn biases_heads_and_sizes_follow_from_the_tensors() {
     let source = whole(source(&gguf)).unwrap();
     assert_eq!(source.ignored(), ["rope_freqs.weight"]);
     let spec = spec(&source);
-    let Mixer::Attention(attention) = &spec.layers[1].mixer;
+    let attention = spec.layers[1].attention().unwrap();
     assert!(spec.tied && attention.qkv_bias && attention.out_bias);
     assert_eq!(spec.vocab, 24);
     assert!(matches!(&attention.rope.as_ref().unwrap().scaling, Scaling::Divisors(list)
@@ -295,7 +295,7 @@ fn scalings_are_read_from_keys_and_tensors() {
         let mut gguf = writer::Gguf::llama();
         change(&mut gguf);
         let source = source(&gguf).unwrap();
-        let Mixer::Attention(attention) = spec(&source).layers.swap_remove(0).mixer;
+        let attention = spec(&source).layers[0].attention().unwrap().clone();
         attention.rope.unwrap()
     };
     // A factor without a type is linear.
