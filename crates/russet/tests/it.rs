@@ -105,8 +105,12 @@ fn the_text_of_stories260k_is_that_of_its_author() {
 const FAMILIES: &[&str] = &[
     "cohere",
     "cohere2",
+    "deepseek_v2",
+    "deepseek_v3",
     "gemma2",
     "gemma3",
+    "gemma4",
+    "gemma4_moe",
     "glm4_moe",
     "gpt2",
     "gpt_oss",
@@ -123,7 +127,9 @@ const FAMILIES: &[&str] = &[
     "qwen2_moe",
     "qwen3",
     "qwen3_5",
+    "qwen3_5_moe",
     "qwen3_moe",
+    "qwen3_next",
     "smollm3",
 ];
 

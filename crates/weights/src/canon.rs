@@ -110,6 +110,17 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
             meta.set(flag, &tensor.name, Value::Bool(true));
         }
     }
+    if reads("k_eq_v") && meta.get("k_eq_v").is_none() {
+        // Layers whose values are their keys have no projection of values.
+        let has = |part, layer| {
+            names::names(style, part, Some(layer)).any(|name| directory.find(&name).is_some())
+        };
+        let alone = |layer: &u32| has(Part::K, *layer) && !has(Part::V, *layer);
+        if let Some(layer) = (0..).take_while(|layer| has(Part::Q, *layer)).find(alone) {
+            let name = names::name(style, Part::K, Some(layer));
+            meta.set("k_eq_v", &name, Value::Bool(true));
+        }
+    }
     let find = |part| names::names(style, part, None).find_map(|name| directory.find(&name));
     let tied = match (find(Part::Embed), find(Part::Head)) {
         // A head that is not the embedding is used, whatever the configuration says.

@@ -52,6 +52,7 @@ const KEYS: &[(&str, &str)] = &[
     ("shared_count", "expert_shared_count"),
     ("normalize_weights", "expert_weights_norm"),
     ("weights_scale", "expert_weights_scale"),
+    ("score", "expert_gating_func"),
     ("expert_groups", "expert_group_count"),
     ("expert_groups_kept", "expert_group_used_count"),
     ("dense_layers", "leading_dense_block_count"),
@@ -122,6 +123,7 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     if names::TILED.contains(&family) {
         meta.set("delta.tiled", "general.architecture", Value::Bool(true));
     }
+    gating(&mut meta);
     recurrent_layers(&mut meta, gguf, family);
     value_width(&mut meta, gguf, family, &file)?;
     scaling(&mut meta, directory)?;
@@ -158,6 +160,18 @@ fn strange(file: &str, key: &str) -> WeightError {
         value: "neither a number, a text nor a list of them".to_owned(),
         instead: "use another version of the model",
     }
+}
+
+/// What a router's logits become, as transformers names it.
+fn gating(meta: &mut Meta) {
+    let name = match meta.get("score") {
+        Some(Value::Int(1)) => "softmax",
+        Some(Value::Int(2)) => "sigmoid",
+        Some(Value::Int(3)) => "softmax_chosen",
+        _ => return,
+    };
+    let spelled = meta.spelled("score");
+    meta.set("score", &spelled, Value::Text(name.to_owned()));
 }
 
 /// Which layers keep a state, as transformers names them.

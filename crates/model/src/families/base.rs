@@ -171,9 +171,8 @@ pub fn rotated_layers(m: &Meta, count: usize, interval: u32) -> Result<Vec<bool>
     Ok((1..=count as u64).map(|i| i % u64::from(interval) != 0).collect())
 }
 
-/// Experts of the usual kind: softmax over all, then the best of them, `normalized` unless the
-/// file says otherwise.
-pub fn experts(m: &Meta, normalized: bool) -> Result<Experts, SpecError> {
+/// Experts whose scores are as `usual` and `normalized` unless the file says otherwise.
+pub fn experts(m: &Meta, usual: Score, normalized: bool) -> Result<Experts, SpecError> {
     let count = m.size("experts", MAX_EXPERTS)?;
     let active = m.size("experts_active", count)?;
     let hidden = match m.get("expert_dim") {
@@ -182,7 +181,7 @@ pub fn experts(m: &Meta, normalized: bool) -> Result<Experts, SpecError> {
     };
     let routing = Routing {
         active,
-        score: Score::Softmax,
+        score: score(m, usual)?,
         correction: false,
         groups: groups(m, count, active)?,
         normalized: m.opt_flag("normalize_weights")?.unwrap_or(normalized),
@@ -194,11 +193,25 @@ pub fn experts(m: &Meta, normalized: bool) -> Result<Experts, SpecError> {
     Ok(Experts { count, hidden, act, routing, bias, paired, shared })
 }
 
-/// The groups of experts, where there are several.
+/// What a router's logits become, by transformers' names.
+fn score(m: &Meta, usual: Score) -> Result<Score, SpecError> {
+    match m.opt_text("score")? {
+        None => Ok(usual),
+        Some("softmax") => Ok(Score::Softmax),
+        Some("softmax_chosen") => Ok(Score::SoftmaxChosen),
+        Some("sigmoid") => Ok(Score::Sigmoid),
+        Some(_) => Err(m.unsupported("score")),
+    }
+}
+
+/// The groups of experts, where there are several and they count.
 fn groups(m: &Meta, experts: u32, active: u32) -> Result<Option<Groups>, SpecError> {
     let count = m.opt_u32("expert_groups")?.unwrap_or(1);
-    if count <= 1 {
-        return Ok(None);
+    match m.opt_text("group_method")? {
+        _ if count <= 1 => return Ok(None),
+        Some("greedy") => return Ok(None),
+        None | Some("group_limited_greedy" | "noaux_tc") => {}
+        Some(_) => return Err(m.unsupported("group_method")),
     }
     if experts % count != 0 {
         return Err(m.invalid("expert_groups", "a divisor of the number of experts"));

@@ -1,6 +1,7 @@
 //! Families whose layers are of two kinds: some attend, the others keep a state of fixed size.
 
 use super::base::{MAX_HEAD, MAX_LAYERS, MAX_WIDTH, act, llama};
+use super::mixed::{beside_gated, sparse};
 use crate::meta::{Meta, SpecError};
 use crate::mixers::DeltaNet;
 use crate::spec::{Mixer, QkNorm, Spec};
@@ -15,6 +16,11 @@ pub fn qwen3_5(m: &Meta) -> Result<Spec, SpecError> {
             layer.mixer = Mixer::DeltaNet(delta.clone());
         }
     }))
+}
+
+/// Qwen3.5 with experts and a gated network that all positions share.
+pub fn qwen3_next(m: &Meta) -> Result<Spec, SpecError> {
+    sparse(qwen3_5(m)?, m, beside_gated(m, true)?)
 }
 
 /// Which layers keep a state: as the file says for each, else all but every so manieth.

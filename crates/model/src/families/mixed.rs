@@ -6,30 +6,33 @@ use super::base::{
 use super::dense::{mistral, qwen2, qwen3};
 use crate::meta::{Meta, SpecError};
 use crate::rope::Pairing;
-use crate::spec::{
-    Act, Attention, Experts, Ffn, QkNorm, Reach, Routing, Score, Shared, Spec, Temperature,
-};
+use crate::spec::{Act, Attention, Experts, Ffn, QkNorm, Reach, Score, Shared, Spec, Temperature};
 
 /// Mistral with experts, of which the chosen ones' weights add up to one.
 pub fn mixtral(m: &Meta) -> Result<Spec, SpecError> {
-    let experts = experts(m, true)?;
+    let experts = experts(m, Score::Softmax, true)?;
     Ok(mistral(m)?.each_layer(|_, layer| layer.ffn = Ffn::Experts(experts.clone())))
 }
 
 /// Qwen2 with experts and a gated network that all positions share.
 pub fn qwen2_moe(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, false)?;
+    sparse(qwen2(m)?, m, beside_gated(m, false)?)
+}
+
+/// Experts beside a gated network that all positions share.
+pub fn beside_gated(m: &Meta, normalized: bool) -> Result<Experts, SpecError> {
+    let mut experts = experts(m, Score::Softmax, normalized)?;
     let hidden = match m.get("shared_dim") {
         Some(_) => m.size("shared_dim", MAX_WIDTH)?,
         None => m.size("ffn_dim", MAX_WIDTH)?,
     };
     experts.shared = Some(Shared { hidden, gated: true });
-    sparse(qwen2(m)?, m, experts)
+    Ok(experts)
 }
 
 /// Qwen3 with experts.
 pub fn qwen3_moe(m: &Meta) -> Result<Spec, SpecError> {
-    sparse(qwen3(m)?, m, experts(m, true)?)
+    sparse(qwen3(m)?, m, experts(m, Score::Softmax, true)?)
 }
 
 /// Gives experts to every layer but those that the file excepts.
@@ -51,8 +54,7 @@ pub fn sparse(spec: Spec, m: &Meta, experts: Experts) -> Result<Spec, SpecError>
 /// Llama with biases, sinks, every other layer windowed, and experts with biases whose gates are
 /// clamped.
 pub fn gpt_oss(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, true)?;
-    experts.routing.score = Score::SoftmaxChosen;
+    let mut experts = experts(m, Score::SoftmaxChosen, true)?;
     experts.bias = true;
     experts.paired = m.flag("gate_up_paired")?;
     experts.act = Act::ClampedSilu {
@@ -72,9 +74,8 @@ pub fn gpt_oss(m: &Meta) -> Result<Spec, SpecError> {
 
 /// Llama with all of q and all of k normalised, and experts that are chosen by corrected sigmoids.
 pub fn minimax_m2(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, true)?;
-    let sigmoid = Routing { score: Score::Sigmoid, correction: true, ..experts.routing };
-    experts.routing = sigmoid;
+    let mut experts = experts(m, Score::Sigmoid, true)?;
+    experts.routing.correction = true;
     let spec = llama(m)?.attention(|_, a| a.qk_norm = QkNorm::Whole);
     Ok(spec.each_layer(|_, layer| layer.ffn = Ffn::Experts(experts.clone())))
 }
@@ -82,8 +83,8 @@ pub fn minimax_m2(m: &Meta) -> Result<Spec, SpecError> {
 /// Llama with biases on q, k and v, experts that are chosen by corrected sigmoids, and a network
 /// that all positions share.
 pub fn glm4_moe(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, true)?;
-    experts.routing = Routing { score: Score::Sigmoid, correction: true, ..experts.routing };
+    let mut experts = experts(m, Score::Sigmoid, true)?;
+    experts.routing.correction = true;
     experts.shared = shared_experts(m, &experts)?;
     let qk_norm = if m.flag("qk_norm")? { QkNorm::Head } else { QkNorm::None };
     let change = |a: &mut Attention| (a.qk_norm, a.out_bias) = (qk_norm, false);
@@ -93,9 +94,8 @@ pub fn glm4_moe(m: &Meta) -> Result<Spec, SpecError> {
 /// Llama in chunks, with layers that see everything and do not rotate; experts beside a network
 /// that all positions share, weighted by a sigmoid on their input.
 pub fn llama4(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, false)?;
-    let routing = Routing { score: Score::Sigmoid, on_input: true, ..experts.routing };
-    experts.routing = routing;
+    let mut experts = experts(m, Score::Sigmoid, false)?;
+    experts.routing.on_input = true;
     experts.shared = Some(Shared { hidden: experts.hidden, gated: false });
     let mut spec = llama(m)?;
     let count = spec.layers.len();

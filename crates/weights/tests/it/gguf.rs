@@ -219,15 +219,16 @@ fn headers_that_contradict_themselves_are_refused() {
 }
 
 #[test]
-fn lists_for_each_layer_count_where_they_are_equal() {
-    let with = |items: [u32; 2]| {
+fn a_list_has_a_number_for_each_layer() {
+    let with = |items: &[u32]| {
         let mut gguf = writer::Gguf::llama();
-        let items = items.map(|n| n.to_le_bytes().to_vec());
+        let items: Vec<_> = items.iter().map(|n| n.to_le_bytes().to_vec()).collect();
         gguf.key("llama.attention.head_count_kv", 9, array(5, &items));
         source(&gguf)
     };
-    whole(with([2, 2])).unwrap();
-    refused(with([2, 4]), &["llama.attention.head_count_kv", "not support"]);
+    whole(with(&[2, 2])).unwrap();
+    refused(with(&[2, 4]), &["blk.1.attn_k.weight", "[16, 16]"]);
+    refused(with(&[2, 2, 4]), &["llama.attention.head_count_kv", "for each layer"]);
 }
 
 #[test]

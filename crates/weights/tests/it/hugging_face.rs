@@ -159,7 +159,7 @@ fn what_cannot_be_honoured_is_refused_by_key_and_value() {
         (json!({"quantization_config": {"quant_method": "quip"}}), ["quant_method", "quip"]),
         (json!({"rope_scaling": {"rope_type": "spiral", "factor": 2}}), ["rope_type", "spiral"]),
         (json!({"rope_scaling": {"type": "linear"}}), ["factor", "lacks"]),
-        (json!({"rope_scaling": {"mrope_section": [1, 2]}}), ["mrope_section", "[1,2]"]),
+        (json!({"rope_scaling": {"spin": [1, 2]}}), ["rope_scaling.spin", "[1,2]"]),
         (
             json!({"rope_parameters": {"full_attention": {"rope_theta": 1}}}),
             ["full_attention", "1"],
