@@ -174,11 +174,8 @@ impl Loaded {
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
         let count = program.ops().count();
         let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
-        let bytes = size_of::<Line>()
-            * (arena.len()
-                + outputs.len()
-                + states.len()
-                + caches.iter().map(|c| c.len()).sum::<usize>())
+        let bytes = size_of::<Line>() * (arena.len() + outputs.len() + states.len())
+            + caches.iter().map(|cache| size_of_val(&cache[..])).sum::<usize>()
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
             + threads * (64 * rows + 16 * widest + Mixture::new(&program, rows).bytes());
         Ok(Loaded {

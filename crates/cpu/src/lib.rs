@@ -8,6 +8,7 @@
 mod attend;
 mod backend;
 mod dot;
+mod each_row;
 mod exact;
 mod experts;
 mod features;

@@ -72,7 +72,7 @@ pub fn llama(m: &Meta) -> Result<Spec, SpecError> {
 
 /// Whether heads can be grouped and are of sensible width.
 pub fn check_heads(m: &Meta, heads: u32, kv_heads: u32, head_dim: u32) -> Result<(), SpecError> {
-    if kv_heads == 0 || heads % kv_heads != 0 {
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
         return Err(m.invalid("kv_heads", "a divisor of the number of heads"));
     }
     if !(1..=MAX_HEAD).contains(&head_dim) {
@@ -213,7 +213,7 @@ fn groups(m: &Meta, experts: u32, active: u32) -> Result<Option<Groups>, SpecErr
         None | Some("group_limited_greedy" | "noaux_tc") => {}
         Some(_) => return Err(m.unsupported("group_method")),
     }
-    if experts % count != 0 {
+    if !experts.is_multiple_of(count) {
         return Err(m.invalid("expert_groups", "a divisor of the number of experts"));
     }
     let kept = m.size("expert_groups_kept", count)?;

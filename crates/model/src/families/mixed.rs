@@ -43,7 +43,8 @@ pub fn sparse(spec: Spec, m: &Meta, experts: Experts) -> Result<Spec, SpecError>
     };
     let excepted = m.opt_f32s("mlp_only_layers")?.unwrap_or_default();
     let first = m.opt_u32("dense_layers")?.unwrap_or(0) as usize;
-    let is_sparse = |i: usize| i >= first && (i + 1) % step == 0 && !excepted.contains(&(i as f32));
+    let is_sparse =
+        |i: usize| i >= first && (i + 1).is_multiple_of(step) && !excepted.contains(&(i as f32));
     Ok(spec.each_layer(|i, layer| {
         if is_sparse(i) {
             layer.ffn = Ffn::Experts(experts.clone());
@@ -131,7 +132,7 @@ pub fn llama4(m: &Meta) -> Result<Spec, SpecError> {
     let listed = m.opt_f32s("moe_layers")?;
     let sparse = |i: usize| match &listed {
         Some(list) => list.contains(&(i as f32)),
-        None => (i + 1) % step == 0,
+        None => (i + 1).is_multiple_of(step),
     };
     Ok(spec.each_layer(|i, layer| match &mut layer.ffn {
         ffn if sparse(i) => *ffn = Ffn::Experts(experts.clone()),
