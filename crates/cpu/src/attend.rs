@@ -8,6 +8,7 @@
 //! the cache: 80 to 90 GFLOP/s with four queries sharing each key and value.
 
 use crate::plain::Plain;
+use crate::rows::soft_cap;
 use crate::simd::{Simd, exp};
 use ops::PAGE;
 use std::ops::Range;
@@ -44,6 +45,8 @@ impl<'a> Cached<'a> {
 pub struct Tile {
     /// Width of a head, rounded up to sixteen.
     padded: usize,
+    /// Soft cap of the scores.
+    cap: Option<f32>,
     /// What each query sees.
     visible: Vec<Range<usize>>,
     /// Scaled queries, (query, padded).
@@ -66,6 +69,7 @@ impl Tile {
         let queries = queries.next_multiple_of(GROUP);
         Tile {
             padded,
+            cap: None,
             visible: Vec::with_capacity(queries),
             q: vec![0.0; queries * padded],
             acc: vec![0.0; queries * padded],
@@ -81,20 +85,20 @@ impl Tile {
     }
 
     /// Begins a tile of heads `dim` wide.
-    pub fn clear(&mut self, dim: usize) {
-        self.padded = dim.next_multiple_of(16);
+    pub fn clear(&mut self, dim: usize, cap: Option<f32>) {
+        (self.padded, self.cap) = (dim.next_multiple_of(16), cap);
         self.visible.clear();
     }
 
-    /// Adds a query and what it sees.
-    pub fn push(&mut self, q: &[f32], scale: f32, visible: Range<usize>) {
+    /// Adds a query and what it sees; a `sink` is a score that has no value.
+    pub fn push(&mut self, q: &[f32], scale: f32, sink: Option<f32>, visible: Range<usize>) {
         let i = self.visible.len();
         self.visible.push(visible);
         let slot = &mut self.q[i * self.padded..][..self.padded];
         slot.fill(0.0);
         slot.iter_mut().zip(q).for_each(|(slot, q)| *slot = q * scale);
         self.acc[i * self.padded..][..self.padded].fill(0.0);
-        (self.largest[i], self.total[i]) = (f32::NEG_INFINITY, 0.0);
+        (self.largest[i], self.total[i]) = sink.map_or((f32::NEG_INFINITY, 0.0), |s| (s, 1.0));
     }
 
     /// Writes the output of query `i`.
@@ -182,6 +186,9 @@ impl Tile {
             return;
         }
         let scores = &mut self.scores[i][start..end];
+        if let Some(cap) = self.cap {
+            soft_cap(s, scores, cap);
+        }
         let mut largest = s.splat(self.largest[i]);
         for lane in scores.chunks(16) {
             let mut padded = [f32::NEG_INFINITY; 16];
@@ -281,7 +288,8 @@ fn union(seen: &[(usize, usize)]) -> Range<usize> {
     start..some().map(|seen| seen.1).max().unwrap_or(0)
 }
 
+/// `e` to the power of one value.
 #[inline(always)]
-fn exp_one<S: Simd>(s: S, x: f32) -> f32 {
+pub fn exp_one<S: Simd>(s: S, x: f32) -> f32 {
     s.largest(exp(s, s.splat(x)))
 }

@@ -1,8 +1,10 @@
 //! The CPU as a backend: loading a program, checking a step, starting the team on it.
 
 use crate::attend::Tile;
+use crate::experts::{Mixture, TILE};
 use crate::features::Isa;
 use crate::linear::Scratch;
+use crate::recurrent::Recurrence;
 use crate::run::{Own, Progress, Thread};
 use crate::share::Shared;
 use crate::simd::Simd;
@@ -16,9 +18,10 @@ use crate::work::{RoundedRoom, Work};
 use blocks::Tensor;
 use bytemuck::{Pod, Zeroable};
 use ops::{
-    Backend, Executor, Fault, Form, Input, Op, Output, Outputs, PAGE, Profile, Program, Sizes,
-    Slot, Step, Ticket, Unsupported,
+    Backend, Executor, ExpertPart, Fault, Form, Input, Key, Op, Output, Outputs, PAGE, Part,
+    Profile, Program, Reach, Sizes, Slot, Step, Ticket, Unsupported, WeightId,
 };
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -55,9 +58,8 @@ impl Backend for Cpu {
     }
 
     fn supports(&self, op: &Op, program: &Program) -> Result<(), Unsupported> {
-        let Op::Linear(linear) = op else { return Ok(()) };
-        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
-            let info = program.weight(part.weight);
+        for (weight, _) in products(op).filter(|(_, form)| *form == Form::Fast) {
+            let info = program.weight(weight);
             if info.kind.int_shape().is_none_or(|shape| !info.cols.is_multiple_of(shape.n)) {
                 let reason = format!("{} as {} has no integer form", info.name, info.kind);
                 return Err(Unsupported { backend: self.name(), op: op.name(), reason });
@@ -100,6 +102,8 @@ struct Loaded {
     arena: Box<[Line]>,
     outputs: Box<[Line]>,
     caches: Vec<Box<[Line]>>,
+    states: Box<[Line]>,
+    runs: Vec<Range<usize>>,
     sampled: Vec<u32>,
     wanted: Vec<u32>,
     rounded: [Room; 2],
@@ -112,6 +116,8 @@ struct Loaded {
     profile: Profile,
     tickets: u64,
     bytes: usize,
+    /// Positions that the program has tables for.
+    positions: usize,
 }
 
 /// Room for rounded activations.
@@ -145,9 +151,8 @@ impl Loaded {
         let caches: Vec<_> = pools
             .map(|(group, pages)| lines(group.page_bytes() * pages))
             .collect::<Result<_, _>>()?;
-        let vectors = program.weights.iter().zip(&weights);
-        let vectors =
-            vectors.map(|(info, w)| if info.rows == 1 { w.to_f32() } else { Vec::new() }).collect();
+        let states = lines(4 * sizes.states * program.state_width)?;
+        let vectors = vectors(&program, &weights);
         let cols = |n: usize| fast_cols(&program, n);
         let rows = sizes.rows.max(sizes.outputs);
         let rounded = [32, 256].map(|n| Room::new(n, rows, cols(n)));
@@ -155,23 +160,28 @@ impl Loaded {
         let (queries, dim, half) = attention_room(&program);
         let own = || {
             Mutex::new(Own {
-                scratch: Scratch::new(rows, widest),
+                scratch: Scratch::new(rows.max(TILE), widest),
                 tile: Tile::new(queries, dim),
                 frequencies: vec![0.0; half],
                 cos: vec![0.0; half],
                 sin: vec![0.0; half],
+                row: vec![0.0; widest],
+                mixture: Mixture::new(&program, rows),
+                recurrence: Recurrence::new(&program),
+                weight_row: vec![0.0; crate::latent::longest(&program)],
             })
         };
         let own: Vec<_> = (0..threads).map(|_| own()).collect();
         let count = program.ops().count();
         let counters = |n: usize| (0..n).map(|_| AtomicUsize::new(0)).collect();
-        let bytes = size_of::<Line>()
-            * (arena.len() + outputs.len() + caches.iter().map(|c| c.len()).sum::<usize>())
+        let bytes = size_of::<Line>() * (arena.len() + outputs.len() + states.len())
+            + caches.iter().map(|cache| size_of_val(&cache[..])).sum::<usize>()
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
-            + threads * (64 * rows + 16 * widest);
+            + threads * (64 * rows + 16 * widest + Mixture::new(&program, rows).bytes());
         Ok(Loaded {
             sampled: vec![0; sizes.sampled],
             wanted: Vec::with_capacity(sizes.outputs),
+            runs: Vec::with_capacity(sizes.rows),
             claims: counters(2 * count * threads),
             times: counters(count),
             finished: AtomicUsize::new(0),
@@ -180,6 +190,7 @@ impl Loaded {
             profile: Profile { steps: 0, ops: vec![Duration::ZERO; count] },
             tickets: 0,
             bytes,
+            positions: positions(&program),
             program,
             weights,
             vectors,
@@ -189,6 +200,7 @@ impl Loaded {
             arena,
             outputs,
             caches,
+            states,
             rounded,
             own,
         })
@@ -219,7 +231,10 @@ impl Loaded {
             if row.adapter != 0 {
                 return no("an adapter that is not loaded");
             }
-            let end = sequence.mask.visible(row.position[0], None).end;
+            if row.position[0] as usize >= self.positions {
+                return no("a position beyond those that the model has learned");
+            }
+            let end = sequence.mask.visible(row.position[0], Reach::All).end;
             if sequence.tables.len() != self.program.caches.len()
                 || sequence.tables.iter().any(|table| table.len() * PAGE < end)
             {
@@ -232,6 +247,9 @@ impl Loaded {
         let fits = |s: &ops::Sequence<'_>| s.tables.iter().zip(&self.sizes.pages).all(page_fits);
         if !step.sequences.iter().all(fits) {
             return no("a page out of range");
+        }
+        if self.program.state_width > 0 {
+            step.check_states(self.sizes.states).map_err(Fault::InvalidStep)?;
         }
         Ok(())
     }
@@ -255,6 +273,8 @@ impl Loaded {
             max_rows: self.sizes.rows,
             max_outputs: self.sizes.outputs,
             caches: &caches,
+            states: Shared::new(bytemuck::cast_slice_mut(&mut self.states)),
+            runs: &self.runs,
             sampled: Shared::new(&mut self.sampled),
             rounded: self.rounded.each_mut().map(|room| RoundedRoom {
                 n: room.n,
@@ -287,6 +307,10 @@ impl Executor for Loaded {
         self.wanted.clear();
         let wanted = step.rows.iter().enumerate().filter(|(_, row)| row.output != Output::None);
         self.wanted.extend(wanted.map(|(i, _)| i as u32));
+        self.runs.clear();
+        if self.program.state_width > 0 {
+            self.runs.extend(step.runs());
+        }
         self.claims.iter().for_each(|claim| claim.store(0, Ordering::Relaxed));
         self.finished.store(0, Ordering::Relaxed);
         self.cancelled.store(false, Ordering::Relaxed);
@@ -348,19 +372,54 @@ impl Executor for Loaded {
     }
 }
 
-/// The widest input of a product in fast form whose weights want blocks of `n`.
-fn fast_cols(program: &Program, n: usize) -> usize {
-    let mut widest = 0;
+/// Vectors as f32, and the weights of convolutions by their taps: (kernel, channels).
+fn vectors(program: &Program, weights: &[Tensor]) -> Vec<Vec<f32>> {
+    let mut vectors: Vec<_> =
+        weights.iter().map(|w| if w.rows == 1 { w.to_f32() } else { Vec::new() }).collect();
     for op in program.ops() {
-        let Op::Linear(linear) = op else { continue };
-        for part in linear.parts.iter().filter(|part| part.form == Form::Fast) {
-            let info = program.weight(part.weight);
-            if info.kind.int_shape().is_some_and(|shape| shape.n == n) {
-                widest = widest.max(info.cols);
-            }
-        }
+        let Op::ShortConv(op) = op else { continue };
+        let weight = &weights[op.w.0 as usize];
+        let (values, taps) = (weight.to_f32(), weight.cols);
+        let by_tap = (0..taps).flat_map(|tap| values.iter().skip(tap).step_by(taps).copied());
+        vectors[op.w.0 as usize] = by_tap.collect();
     }
-    widest
+    vectors
+}
+
+/// The weights of an operation's products, and their forms.
+fn products(op: &Op) -> impl Iterator<Item = (WeightId, Form)> {
+    let (linear, by_expert): (&[Part], &[ExpertPart]) = match op {
+        Op::Linear(op) => (&op.parts, &[]),
+        Op::LinearAt(op) => (&[], &op.parts),
+        _ => (&[], &[]),
+    };
+    let linear = linear.iter().map(|part| (part.weight, part.form));
+    linear.chain(by_expert.iter().map(|part| (part.first, part.form)))
+}
+
+/// The widest row that is the input of products in fast form whose weights want blocks of `n`.
+fn fast_cols(program: &Program, n: usize) -> usize {
+    let wants = |op: &&Op| {
+        products(op).any(|(weight, form)| {
+            let shape = program.weight(weight).kind.int_shape();
+            form == Form::Fast && shape.is_some_and(|shape| shape.n == n)
+        })
+    };
+    let width = |op: &Op| match op {
+        Op::Linear(op) => program.slot(op.x).width,
+        Op::LinearAt(op) => program.slot(op.x).width,
+        _ => 0,
+    };
+    program.ops().filter(wants).map(width).max().unwrap_or(0)
+}
+
+/// The least number of rows of the tables of positions.
+fn positions(program: &Program) -> usize {
+    let rows = program.ops().filter_map(|op| match op {
+        Op::Embed(op) if op.key == Key::Position => Some(program.weight(op.table).rows),
+        _ => None,
+    });
+    rows.min().unwrap_or(usize::MAX)
 }
 
 /// Queries in a tile, the widest head and the most rotated pairs.

@@ -8,12 +8,16 @@
 mod attend;
 mod backend;
 mod dot;
+mod each_row;
 mod exact;
+mod experts;
 mod features;
+mod latent;
 mod linear;
 mod measure;
 mod panel;
 mod plain;
+mod recurrent;
 mod rounded;
 mod rows;
 mod run;

@@ -50,18 +50,27 @@ pub struct Target<'a> {
     pub bias: Option<&'a [f32]>,
     /// Whether products are added to what is there.
     pub add: bool,
+    /// Factor on each product and its bias.
+    pub scale: f32,
+    /// Where the products of each activation row go, and a factor of their own, where that is not
+    /// in order.
+    pub runs: Option<(&'a [u32], &'a [f32])>,
 }
 
 impl Target<'_> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn put(&self, row: usize, first: usize, products: &[f32]) {
-        let at = row * self.width + first;
+        let (run, scale) = match self.runs {
+            None => (row, self.scale),
+            Some((runs, factors)) => (runs[row] as usize, factors[row]),
+        };
+        let at = run * self.width + first;
         // SAFETY: a chunk of weight rows is claimed by one thread, and parts of a stage write
         // different slots.
         let y = unsafe { self.y.write(at..at + products.len()) };
         for (i, (y, product)) in y.iter_mut().zip(products).enumerate() {
-            let product = product + self.bias.map_or(0.0, |bias| bias[first + i]);
+            let product = (product + self.bias.map_or(0.0, |bias| bias[first + i])) * scale;
             *y = if self.add { *y + product } else { product };
         }
     }

@@ -3,16 +3,19 @@
 #![allow(unsafe_code)]
 
 use crate::attend::{Cached, Tile};
+use crate::experts::Mixture;
 use crate::linear::{self, Scratch, Target};
 use crate::plain::{F16, F32, Plain};
+use crate::recurrent::Recurrence;
 use crate::rounded::round_row;
 use crate::rows;
 use crate::simd::Simd;
 use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
-    Argmax, Attend, Embed, Form, GatedAct, Input, Kernels, KvKind, KvWrite, Linear, Output, PAGE,
-    Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, Form, GatedAct, HeadLinear, Input, Kernels,
+    Key, KvKind, KvWrite, LayerNorm, Linear, LinearAt, Output, PAGE, Pick, RmsNorm, Rope, Route,
+    Scale, ShortConv, Slot, SoftCap, WeightId,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +39,14 @@ pub struct Own {
     pub cos: Vec<f32>,
     /// Sines of a row's angles, scaled.
     pub sin: Vec<f32>,
+    /// A row of a table.
+    pub row: Vec<f32>,
+    /// For routes and products by expert.
+    pub mixture: Mixture,
+    /// A head's matrix and rows of a recurrence.
+    pub recurrence: Recurrence,
+    /// A decoded row of a weight.
+    pub weight_row: Vec<f32>,
 }
 
 /// A thread in a step.
@@ -98,7 +109,7 @@ impl<'a, S: Simd> Thread<'a, S> {
 
     /// Claims chunk after chunk of `total`; `phase` is 0 or 1. A thread first takes its own share
     /// from the start, so that it reads memory in one direction, then what others have left.
-    fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
+    pub fn claim(&mut self, phase: usize, total: usize) -> Option<usize> {
         let (threads, op) = (self.work.threads, self.progress.op);
         if self.progress.claiming.replace((op, phase)) != Some((op, phase)) {
             self.progress.expected += total;
@@ -137,35 +148,39 @@ impl<'a, S: Simd> Thread<'a, S> {
         });
     }
 
-    /// Rounds the input for the parts that want it rounded, and waits until that is done.
-    fn round(&mut self, op: &Linear) {
-        let wants = |n: usize| {
-            op.parts.iter().any(|part| part.form == Form::Fast && self.work.block(part.weight) == n)
-        };
-        let (rows, cols) = (self.work.count(op.x), self.work.width(op.x));
+    /// Rounds the input, as rows of `cols` values, for the weights that want it rounded, and waits
+    /// until that is done.
+    pub fn round(
+        &mut self,
+        x: Slot,
+        cols: usize,
+        weights: impl Iterator<Item = (WeightId, Form)> + Clone,
+    ) {
+        let mut fast = weights.filter(|(_, form)| *form == Form::Fast);
+        let wants = |n: usize| fast.clone().any(|(weight, _)| self.work.block(weight) == n);
+        let wants = self.work.rounded.map(|room| wants(room.n));
+        let rows = self.work.count(x) * self.work.width(x) / cols;
         while let Some(row) = self.claim(0, rows) {
-            let x = self.work.rows(op.x, row..row + 1);
-            for room in &self.work.rounded {
-                if wants(room.n) {
-                    let (blocks, sums) = (cols / room.n, cols / 16);
-                    // SAFETY: this thread alone has claimed the row, and nobody reads it before
-                    // all rows are finished.
-                    let (q, scales, sums) = unsafe {
-                        (
-                            room.q.write(row * cols..(row + 1) * cols),
-                            room.scales.write(row * blocks..(row + 1) * blocks),
-                            room.sums.write(row * sums..(row + 1) * sums),
-                        )
-                    };
-                    let s = self.s;
-                    s.vectorize(
-                        #[inline(always)]
-                        || round_row(s, x, room.n, q, scales, sums),
-                    );
-                }
+            let x = self.work.run(x, cols, row);
+            for (room, _) in self.work.rounded.iter().zip(wants).filter(|(_, wants)| *wants) {
+                let (blocks, sums) = (cols / room.n, cols / 16);
+                // SAFETY: this thread alone has claimed the row, and nobody reads it before all
+                // rows are finished.
+                let (q, scales, sums) = unsafe {
+                    (
+                        room.q.write(row * cols..(row + 1) * cols),
+                        room.scales.write(row * blocks..(row + 1) * blocks),
+                        room.sums.write(row * sums..(row + 1) * sums),
+                    )
+                };
+                let s = self.s;
+                s.vectorize(
+                    #[inline(always)]
+                    || round_row(s, x, room.n, q, scales, sums),
+                );
             }
         }
-        if op.parts.iter().any(|part| part.form == Form::Fast) {
+        if fast.next().is_some() {
             self.settle();
         }
     }
@@ -179,7 +194,7 @@ impl<'a, S: Simd> Thread<'a, S> {
         let dim = group.head_dim as usize;
         let (plane, start) = self.work.plane(op.cache);
         let pool = &self.work.caches[op.cache.group as usize];
-        for (i, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (i, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             for (head, x) in self.work.rows(slot, row..row + 1).chunks_exact(dim).enumerate() {
                 let cell = (head * PAGE + position % PAGE) * dim * P::BYTES;
                 let at = page * group.page_bytes() + start + i * plane + cell;
@@ -205,6 +220,7 @@ impl<'a, S: Simd> Thread<'a, S> {
         let sequence = &work.step.sequences[work.step.rows[rows.start].sequence as usize];
         let pool = &work.caches[op.cache.group as usize];
         let bytes = group.page_bytes();
+        let sinks = op.sinks.map(|sinks| work.vector(sinks));
         let last = sequence.tables[op.cache.group as usize].iter().max().map_or(0, |p| *p as usize);
         let cached = Cached {
             // SAFETY: keys and values are written in an earlier stage only.
@@ -212,24 +228,27 @@ impl<'a, S: Simd> Thread<'a, S> {
             table: &sequence.tables[op.cache.group as usize],
             page_bytes: bytes,
             keys: start + head,
-            values: start + plane + head,
+            values: start + (group.planes() - 1) * plane + head,
             dim,
         };
         // As many heads at a time as the tile holds for all rows.
         let heads = (self.own.tile.capacity() / rows.len()).clamp(1, shared);
         for first in (0..shared).step_by(heads) {
             let heads = first..shared.min(first + heads);
-            let columns = |head: usize| {
+            let columns = |head: usize, dim: usize| {
                 let at = (kv_head * shared + head) * dim;
                 at..at + dim
             };
             let tile = &mut self.own.tile;
-            tile.clear(dim);
+            tile.clear(dim, op.cap);
             for row in rows.clone() {
-                let visible = sequence.mask.visible(work.step.rows[row].position[0], op.window);
+                let position = work.step.rows[row].position[0];
+                let visible = sequence.mask.visible(position, op.reach);
+                let scale = op.temperature.map_or(op.scale, |t| op.scale * t.at(position));
                 let q = self.work.rows(op.q, row..row + 1);
                 for head in heads.clone() {
-                    tile.push(&q[columns(head)], op.scale, visible.clone());
+                    let sink = sinks.map(|sinks| sinks[kv_head * shared + head]);
+                    tile.push(&q[columns(head, dim)], scale, sink, visible.clone());
                 }
             }
             s.vectorize(
@@ -241,7 +260,7 @@ impl<'a, S: Simd> Thread<'a, S> {
             for row in rows.clone() {
                 for head in heads.clone() {
                     let at = start + row * width;
-                    let columns = columns(head);
+                    let columns = columns(head, width / op.heads as usize);
                     // SAFETY: this thread alone has claimed these heads of these rows.
                     let y = unsafe { memory.write(at + columns.start..at + columns.end) };
                     tile.output(query, y);
@@ -268,20 +287,28 @@ impl<S: Simd> Kernels for Thread<'_, S> {
         let (step, dim) = (self.work.step, self.work.width(op.y));
         while let Some(row) = self.claim(0, step.rows.len()) {
             let y = self.work.rows_mut(op.y, row..row + 1);
-            let id = match step.rows[row].input {
-                Input::Token(id) => id,
-                Input::Sampled(slot) => {
+            let key = match (op.key, step.rows[row].input) {
+                (Key::Position, _) => step.rows[row].position[0],
+                (Key::Id, Input::Token(id)) => id,
+                (Key::Id, Input::Sampled(slot)) => {
                     let slot = slot as usize;
                     // SAFETY: ids are stored in the last stage of an earlier step.
                     let stored = unsafe { self.work.sampled.read(slot..slot + 1) };
                     stored[0]
                 }
-                Input::Embedding(i) => {
+                (Key::Id, Input::Embedding(_)) if op.add => continue,
+                (Key::Id, Input::Embedding(i)) => {
                     y.copy_from_slice(&step.embeddings[i as usize * dim..][..dim]);
                     continue;
                 }
             };
-            self.work.weight(op.table).decode_row(id as usize, y);
+            if op.add {
+                let values = &mut self.own.row[..dim];
+                self.work.weight(op.table).decode_row(key as usize, values);
+                y.iter_mut().zip(values).for_each(|(y, value)| *y += *value * op.scale);
+                continue;
+            }
+            self.work.weight(op.table).decode_row(key as usize, y);
             if op.scale != 1.0 {
                 y.iter_mut().for_each(|y| *y *= op.scale);
             }
@@ -289,27 +316,36 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     }
 
     fn rms_norm(&mut self, op: &RmsNorm) {
-        let (s, w, in_place) = (self.s, self.work.vector(op.w), op.x == op.y);
-        let count = self.work.count(op.x);
-        while let Some(row) = self.claim(0, count) {
-            let y = self.work.rows_mut(op.y, row..row + 1);
-            if in_place {
-                s.vectorize(
-                    #[inline(always)]
-                    || rows::rms_norm_in_place(s, y, w, op.eps),
-                );
-            } else {
-                let x = self.work.rows(op.x, row..row + 1);
-                s.vectorize(
-                    #[inline(always)]
-                    || rows::rms_norm(s, x, w, op.eps, y),
-                );
-            }
-        }
+        self.divide_by_rms(op);
+    }
+
+    fn layer_norm(&mut self, op: &LayerNorm) {
+        self.normalize(op);
+    }
+
+    fn scale(&mut self, op: &Scale) {
+        self.multiply(op);
+    }
+
+    fn soft_cap(&mut self, op: &SoftCap) {
+        self.bound(op);
+    }
+
+    fn route(&mut self, op: &Route) {
+        self.choose_experts(op);
+    }
+
+    fn linear_at(&mut self, op: &LinearAt) {
+        self.multiply_by_expert(op);
+    }
+
+    fn combine(&mut self, op: &Combine) {
+        self.add_runs(op);
     }
 
     fn linear(&mut self, op: &Linear) {
-        self.round(op);
+        let weights = op.parts.iter().map(|part| (part.weight, part.form));
+        self.round(op.x, self.work.width(op.x), weights);
         let rows = self.work.count(op.x);
         if rows == 0 {
             return;
@@ -335,6 +371,8 @@ impl<S: Simd> Kernels for Thread<'_, S> {
                 width: work.width(part.y),
                 bias: part.bias.map(|bias| &work.vectors[bias.0 as usize][..]),
                 add: part.add,
+                scale: part.scale,
+                runs: None,
             };
             let first = chunk * size;
             let range = first..weight.rows.min(first + size);
@@ -400,25 +438,34 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     }
 
     fn gated_act(&mut self, op: &GatedAct) {
-        let (s, width) = (self.s, self.work.width(op.y));
+        let (width, gate_width) = (self.work.width(op.y), self.work.width(op.gate));
         let chunks = width.div_ceil(CHUNK_VALUES);
         let total = self.work.count(op.y) * chunks;
         while let Some(chunk) = self.claim(0, total) {
             let (row, first) = (chunk / chunks, chunk % chunks * CHUNK_VALUES);
             let columns = first..width.min(first + CHUNK_VALUES);
-            let up = &self.work.rows(op.up, row..row + 1)[columns.clone()];
             let (memory, start) = self.work.slot(op.y);
             let at = start + row * width;
             // SAFETY: this thread alone has claimed these columns of the row.
             let y = unsafe { memory.write(at + columns.start..at + columns.end) };
-            if op.y != op.gate {
-                y.copy_from_slice(&self.work.rows(op.gate, row..row + 1)[columns]);
-            }
-            s.vectorize(
-                #[inline(always)]
-                || rows::gated_act(s, op.act, y, up),
-            );
+            self.gate(op, row, columns, gate_width, y);
         }
+    }
+
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
     }
 
     fn pick(&mut self, op: &Pick) {

@@ -5,7 +5,7 @@ use crate::linear::Activations;
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use blocks::Tensor;
-use ops::{CacheRef, Domain, Form, Program, Slot, Step, WeightId};
+use ops::{CacheRef, Domain, Form, Program, Slot, StateRef, Step, WeightId};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -31,6 +31,10 @@ pub struct Work<'a> {
     pub max_outputs: usize,
     /// The pools of the cache groups.
     pub caches: &'a [Shared<'a, u8>],
+    /// Recurrent states, (slot, values).
+    pub states: Shared<'a, f32>,
+    /// The rows of each sequence, where the program keeps a recurrent state.
+    pub runs: &'a [Range<usize>],
     /// Ids that steps store for later ones.
     pub sampled: Shared<'a, u32>,
     /// Rounded activations in blocks of 32 and of 256.
@@ -93,6 +97,12 @@ impl<'a> Work<'a> {
         unsafe { memory.read(start + rows.start * width..start + rows.end * width) }
     }
 
+    /// Values `i * cols ..` of a slot: a row, or a part of one that holds several inputs.
+    pub fn run(&self, slot: Slot, cols: usize, i: usize) -> &'a [f32] {
+        let each = self.width(slot) / cols;
+        &self.rows(slot, i / each..i / each + 1)[i % each * cols..][..cols]
+    }
+
     /// Some rows of a slot, to be written.
     #[allow(clippy::mut_from_ref)]
     pub fn rows_mut(&self, slot: Slot, rows: Range<usize>) -> &'a mut [f32] {
@@ -100,6 +110,47 @@ impl<'a> Work<'a> {
         // SAFETY: operations of a stage write different slots, and the caller alone has claimed
         // these rows; callers do not hold another reference to them.
         unsafe { memory.write(start + rows.start * width..start + rows.end * width) }
+    }
+
+    /// Some columns of a row, to be written.
+    #[allow(clippy::mut_from_ref)]
+    pub fn columns_mut(&self, slot: Slot, row: usize, columns: Range<usize>) -> &'a mut [f32] {
+        let ((memory, start), width) = (self.slot(slot), self.width(slot));
+        let at = start + row * width;
+        // SAFETY: as for whole rows; the caller alone has claimed these columns.
+        unsafe { memory.write(at + columns.start..at + columns.end) }
+    }
+
+    /// A part of a recurrent state, to be read.
+    pub fn state(&self, slot: u32, state: StateRef) -> &'a [f32] {
+        let at = slot as usize * self.program.state_width + state.offset;
+        // SAFETY: a step writes no slot that it reads, as is checked before it starts.
+        unsafe { self.states.read(at..at + state.width) }
+    }
+
+    /// Some values of a part of a recurrent state, to be written.
+    #[allow(clippy::mut_from_ref)]
+    pub fn state_mut(&self, slot: u32, state: StateRef, values: Range<usize>) -> &'a mut [f32] {
+        let at = slot as usize * self.program.state_width + state.offset;
+        assert!(values.end <= state.width);
+        // SAFETY: sequences write different slots, operations different parts of one, and the
+        // caller alone has claimed these values.
+        unsafe { self.states.write(at + values.start..at + values.end) }
+    }
+
+    /// The state before a run of rows; `None` where its sequence begins.
+    pub fn state_before(&self, run: &Range<usize>, state: StateRef) -> Option<&'a [f32]> {
+        let row = &self.step.rows[run.start];
+        let read = self.step.sequences[row.sequence as usize].states.read;
+        (row.position[0] > 0).then(|| self.state(read, state))
+    }
+
+    /// The states to be kept of a run of rows, each with how many rows it has seen.
+    pub fn state_writes(&self, run: &Range<usize>) -> impl Iterator<Item = (usize, u32)> + 'a {
+        let row = &self.step.rows[run.start];
+        let writes = self.step.sequences[row.sequence as usize].states.writes;
+        let first = row.position[0];
+        writes.iter().map(move |write| ((write.after - first) as usize, write.slot))
     }
 
     /// A vector as f32.
@@ -124,6 +175,11 @@ impl<'a> Work<'a> {
         if form == Form::Exact {
             return Activations::Exact(self.rows(x, 0..rows));
         }
+        Activations::Fast(self.rounded(weight, rows, cols))
+    }
+
+    /// So many rounded inputs of `cols` values, in the blocks that a weight wants.
+    pub fn rounded(&self, weight: WeightId, rows: usize, cols: usize) -> Rounded<'a> {
         let n = self.block(weight);
         let room = if self.rounded[0].n == n { 0 } else { 1 };
         let room = &self.rounded[room];
@@ -136,12 +192,12 @@ impl<'a> Work<'a> {
                 room.sums.read(0..rows * (cols / 16)),
             )
         };
-        Activations::Fast(Rounded { cols, n, q, scales, sums })
+        Rounded { cols, n, q, scales, sums }
     }
 
     /// Bytes of the part of a page that holds a layer's keys, and where it starts.
     pub fn plane(&self, cache: CacheRef) -> (usize, usize) {
         let bytes = self.program.cache(cache).plane_bytes();
-        (bytes, 2 * bytes * cache.layer as usize)
+        (bytes, self.program.cache(cache).planes() * bytes * cache.layer as usize)
     }
 }

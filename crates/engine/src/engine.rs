@@ -150,6 +150,11 @@ impl Engine {
         self.scheduler.free_pages()
     }
 
+    /// Slots for recurrent states that nobody uses.
+    pub fn free_states(&self) -> usize {
+        self.scheduler.stock.states.free()
+    }
+
     /// Starts or stops measuring operations; results do not change.
     pub fn set_profiling(&mut self, on: bool) {
         self.executor.set_profiling(on);
@@ -180,7 +185,9 @@ impl Engine {
         let mut parts = self.spare.pop().unwrap_or_default();
         parts.append(&mut batch.parts);
         let mut sequences = recycled(std::mem::take(&mut self.sequences));
-        sequences.extend(parts.iter().map(|part| self.scheduler.running[part.index].as_step()));
+        sequences.extend(
+            parts.iter().map(|part| self.scheduler.running[part.index].as_step(&part.states)),
+        );
         let rows = &self.scheduler.batch.rows;
         let step = Step { rows, sequences: &sequences, embeddings: &[], cancel };
         let submitted = self.executor.submit(&step);

@@ -20,6 +20,7 @@ mod sampling;
 mod scheduler;
 mod score;
 mod sequence;
+mod states;
 
 pub mod limits;
 

@@ -1,5 +1,7 @@
 //! Pages of the KV cache: which are free and who else uses one.
 
+use crate::states::States;
+
 /// The pages of one cache group. A page may have several users; the last to leave frees it.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -43,6 +45,15 @@ impl Pool {
     pub fn free(&self) -> usize {
         self.free.len()
     }
+}
+
+/// What the sequences of an engine share.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    /// The pages of each cache group.
+    pub pools: Vec<Pool>,
+    /// Recurrent states.
+    pub states: States,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ledger::{Class, Entry, Ledger};
 use crate::limits;
+use crate::states;
 use blocks::Tensor;
 use ops::{Backend, Op, PAGE, Program, Sizes};
 use std::sync::Arc;
@@ -145,6 +146,10 @@ impl Options {
             pages: vec![self.kv_tokens.div_ceil(PAGE); program.caches.len()],
             // Two per sequence: a step writes one while the next reads the other.
             sampled: 2 * self.sequences,
+            states: match program.state_width {
+                0 => 0,
+                _ => states::slots(self.sequences, self.kept, 1 + usize::from(self.pipelined)),
+            },
         }
     }
 }
@@ -161,7 +166,9 @@ fn vocab(program: &Program) -> Result<usize, EngineError> {
 }
 
 fn kv_bytes(program: &Program, sizes: &Sizes) -> usize {
-    program.caches.iter().zip(&sizes.pages).map(|(group, pages)| group.page_bytes() * pages).sum()
+    let groups = program.caches.iter().zip(&sizes.pages);
+    groups.map(|(group, pages)| group.page_bytes() * pages).sum::<usize>()
+        + size_of::<f32>() * sizes.states * program.state_width
 }
 
 fn scratch_bytes(program: &Program, sizes: &Sizes) -> usize {

@@ -5,12 +5,13 @@
 
 use crate::error::Rejected;
 use crate::limits;
-use crate::pages::Pool;
+use crate::pages::{Pool, Stock};
 use crate::prefix::{Kept, Prefixes, Tables, Terms, truncate};
 use crate::request::{Event, Failure, Reason, Request, SequenceId, Usage};
 use crate::runtime::Options;
 use crate::sample::Sampler;
-use crate::sequence::Sequence;
+use crate::sequence::{Sequence, Start};
+use crate::states::{Flight, Held, States};
 use ops::{Input, Op, Output, Outputs, PAGE, Program, Row, Sizes};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(crate) struct Scheduler {
     /// Pages to copy before the step: (group, from, to).
     pub copies: Vec<(usize, u32, u32)>,
     waiting: VecDeque<(SequenceId, Request)>,
-    pools: Vec<Pool>,
+    pub stock: Stock,
     prefixes: Prefixes,
     /// What is to be told with the next step.
     news: Vec<Event>,
@@ -54,6 +55,8 @@ pub(crate) struct Part {
     output: Output,
     /// Which row of the logits, if it gives any.
     logits: usize,
+    /// The slots of its recurrent state.
+    pub states: Flight,
 }
 
 impl Part {
@@ -74,7 +77,10 @@ impl Scheduler {
             },
             copies: Vec::new(),
             waiting: VecDeque::with_capacity(options.queue),
-            pools: sizes.pages.iter().map(|&pages| Pool::new(pages)).collect(),
+            stock: Stock {
+                pools: sizes.pages.iter().map(|&pages| Pool::new(pages)).collect(),
+                states: States::new(sizes.states, options.sequences, options.kept),
+            },
             prefixes: Prefixes::new(options.kept),
             news: Vec::new(),
             free_slots: (0..options.sequences as u32).rev().collect(),
@@ -150,11 +156,11 @@ impl Scheduler {
     }
 
     pub fn forget(&mut self) {
-        self.prefixes.clear(&mut self.pools);
+        self.prefixes.clear(&mut self.stock);
     }
 
     pub fn free_pages(&self) -> usize {
-        self.pools.first().map_or(0, Pool::free)
+        self.stock.pools.first().map_or(0, Pool::free)
     }
 
     /// Fills the batch: whoever decodes first, then prompts as far as rows reach.
@@ -214,7 +220,10 @@ impl Scheduler {
             };
         }
         let output = last.output;
-        parts.push(Part { index, id: sequence.id, from, to, output, logits: *logits });
+        let sequence = &mut self.running[index];
+        let states = self.stock.states.plan(&mut sequence.states, sequence.prompt, from, to);
+        let id = sequence.id;
+        parts.push(Part { index, id, from, to, output, logits: *logits, states });
         *logits += usize::from(output != Output::None);
     }
 
@@ -225,54 +234,57 @@ impl Scheduler {
         {
             let positions = request.prompt.len() + request.max_tokens;
             let terms = Terms::new(&self.program, request.salt, request.prompt.len());
-            let Some((tables, cached)) = self.allocate(&request.prompt, positions, &terms) else {
+            let Some(start) = self.allocate(&request.prompt, positions, &terms) else {
                 self.waiting.push_front((id, request));
                 return;
             };
             self.free_slots.pop();
-            self.running.push(Sequence::new(id, request, tables, cached, slot));
+            self.running.push(Sequence::new(id, request, start, slot));
         }
     }
 
-    /// Pages for a sequence of at most `positions` that begins with `prompt`, and how many
-    /// positions of it they hold already.
-    fn allocate(
-        &mut self,
-        prompt: &[u32],
-        positions: usize,
-        terms: &Terms,
-    ) -> Option<(Tables, usize)> {
+    /// Pages for a sequence of at most `positions` that begins with `prompt`, and what of it they
+    /// hold already.
+    fn allocate(&mut self, prompt: &[u32], positions: usize, terms: &Terms) -> Option<Start> {
         let pages = positions.div_ceil(PAGE);
         // The last id is computed in any case: the next one follows from its output.
-        let Some((mut kept, common)) = self.prefixes.take_best(&prompt[..prompt.len() - 1], terms)
+        let Some((mut kept, cached)) = self.prefixes.take_best(&prompt[..prompt.len() - 1], terms)
         else {
-            return self.make_room(pages).then(|| (self.fresh(pages), 0));
+            let states = Held::default();
+            let room = self.make_room(pages);
+            return room.then(|| Start { tables: self.fresh(pages), cached: 0, states });
         };
-        let whole = common / PAGE;
-        if kept.ids.len() > common && self.make_room(pages - whole) {
-            let tables = self.branch(&kept.tables, common, pages);
+        let whole = cached / PAGE;
+        if kept.ids.len() > cached && self.make_room(pages - whole) {
+            let states = self.go_on(&kept, cached, prompt.len());
+            let tables = self.branch(&kept.tables, cached, pages);
             self.prefixes.put_back(kept);
-            return Some((tables, common));
+            return Some(Start { tables, cached, states });
         }
-        kept.truncate(common, &mut self.pools);
-        let partial = !common.is_multiple_of(PAGE);
-        let mut groups = kept.tables.iter().zip(&self.pools);
-        if partial && groups.any(|(table, pool)| pool.is_shared(table[whole])) {
-            if !self.make_room(pages - whole) {
-                self.prefixes.put_back(kept);
-                return None;
-            }
-            let tables = self.branch(&kept.tables, common, pages);
-            kept.truncate(0, &mut self.pools);
-            return Some((tables, common));
-        }
-        if !self.make_room(pages - common.div_ceil(PAGE)) {
+        kept.truncate(cached, &mut self.stock);
+        let partial = !cached.is_multiple_of(PAGE);
+        let mut groups = kept.tables.iter().zip(&self.stock.pools);
+        let shared = partial && groups.any(|(table, pool)| pool.is_shared(table[whole]));
+        if !self.make_room(pages - if shared { whole } else { cached.div_ceil(PAGE) }) {
             self.prefixes.put_back(kept);
             return None;
         }
-        let mut tables = kept.tables;
+        let states = self.go_on(&kept, cached, prompt.len());
+        if shared {
+            let tables = self.branch(&kept.tables, cached, pages);
+            kept.truncate(0, &mut self.stock);
+            return Some(Start { tables, cached, states });
+        }
+        let mut tables = std::mem::take(&mut kept.tables);
+        kept.truncate(0, &mut self.stock);
         self.extend(&mut tables, pages);
-        Some((tables, common))
+        Some(Start { tables, cached, states })
+    }
+
+    /// The recurrent state that a sequence goes on from which uses the first ids of a kept one.
+    fn go_on(&mut self, kept: &Kept, cached: usize, prompt: usize) -> Held {
+        let snapshot = kept.snapshot(cached);
+        snapshot.map_or_else(Held::default, |s| self.stock.states.go_on(s, prompt))
     }
 
     /// Tables that share the whole pages of the first `common` positions; a page that both would
@@ -280,7 +292,7 @@ impl Scheduler {
     fn branch(&mut self, from: &Tables, common: usize, pages: usize) -> Tables {
         let whole = common / PAGE;
         let mut tables: Tables = from.iter().map(|table| table[..whole].to_vec()).collect();
-        for (table, pool) in tables.iter().zip(&mut self.pools) {
+        for (table, pool) in tables.iter().zip(&mut self.stock.pools) {
             table.iter().for_each(|&page| pool.share(page));
         }
         self.extend(&mut tables, pages);
@@ -292,13 +304,13 @@ impl Scheduler {
     }
 
     pub fn fresh(&mut self, pages: usize) -> Tables {
-        let mut tables = vec![Vec::with_capacity(pages); self.pools.len()];
+        let mut tables = vec![Vec::with_capacity(pages); self.stock.pools.len()];
         self.extend(&mut tables, pages);
         tables
     }
 
     fn extend(&mut self, tables: &mut Tables, pages: usize) {
-        for (table, pool) in tables.iter_mut().zip(&mut self.pools) {
+        for (table, pool) in tables.iter_mut().zip(&mut self.stock.pools) {
             table.extend((table.len()..pages).map_while(|_| pool.take()));
             assert_eq!(table.len(), pages, "room was made for {pages} pages");
         }
@@ -306,8 +318,8 @@ impl Scheduler {
 
     /// Gives up kept sequences until so many pages of each group are free.
     pub fn make_room(&mut self, pages: usize) -> bool {
-        while self.pools.iter().any(|pool| pool.free() < pages) {
-            if !self.prefixes.drop_oldest(&mut self.pools) {
+        while self.stock.pools.iter().any(|pool| pool.free() < pages) {
+            if !self.prefixes.drop_oldest(&mut self.stock) {
                 return false;
             }
         }
@@ -315,7 +327,7 @@ impl Scheduler {
     }
 
     pub fn release(&mut self, mut tables: Tables) {
-        truncate(&mut tables, 0, &mut self.pools);
+        truncate(&mut tables, 0, &mut self.stock.pools);
     }
 
     /// Takes over what a step gave.
@@ -331,10 +343,13 @@ impl Scheduler {
             // bring its rows again.
             let found = self.running.iter_mut().position(|sequence| sequence.id == part.id);
             let Some(at) = found.filter(|&at| self.running[at].computed == part.from) else {
+                self.stock.states.give_up(&part.states);
                 continue;
             };
             let sequence = &mut self.running[at];
             sequence.computed = part.to;
+            let newest = sequence.submitted <= part.to;
+            self.stock.states.settle(&mut sequence.states, &part.states, newest);
             // A later step that was given up has set it back too far.
             sequence.submitted = sequence.submitted.max(part.to);
             let id = sequence.id;
@@ -367,9 +382,11 @@ impl Scheduler {
 
     /// Sets sequences back to what is computed, after a step that was given up.
     pub fn undo(&mut self, parts: &[Part]) {
+        parts.iter().for_each(|part| self.stock.states.give_up(&part.states));
         for sequence in &mut self.running {
             if parts.iter().any(|part| part.id == sequence.id) {
                 sequence.submitted = sequence.computed;
+                sequence.states.submitted = sequence.states.computed;
                 sequence.awaited = None;
             }
         }
@@ -381,25 +398,32 @@ impl Scheduler {
             let sequence = self.running.remove(0);
             events.push(self.retire(sequence, Reason::Failed(failure)));
         }
-        // Nobody knows what the failed step left in the pages.
+        // Nobody knows what the failed step left in the pages, and it has left its states.
         self.forget();
+        self.stock.states.reset();
     }
 
     /// Frees what a sequence holds, or keeps it for others that begin alike.
     fn retire(&mut self, mut sequence: Sequence, reason: Reason) -> Event {
         let (id, usage) = (sequence.id, sequence.usage());
         self.free_slots.push(sequence.slot);
-        let mut tables = std::mem::take(&mut sequence.tables);
+        let tables = std::mem::take(&mut sequence.tables);
         let sound = !matches!(reason, Reason::Failed(_));
-        let computed = sequence.computed.min(sequence.ids.len());
-        if sound && computed > 0 && self.options.kept > 0 {
-            truncate(&mut tables, computed.div_ceil(PAGE), &mut self.pools);
-            let terms = Terms::new(&self.program, sequence.salt, sequence.prompt);
-            let mut ids = sequence.ids;
-            ids.truncate(computed);
-            self.prefixes.keep(Kept { ids, tables, terms }, &mut self.pools);
-        } else {
-            self.release(tables);
+        let mut computed = sequence.computed.min(sequence.ids.len());
+        let Held { computed: state, snapshots, .. } = std::mem::take(&mut sequence.states);
+        let states = &mut self.stock.states;
+        state.into_iter().for_each(|slot| states.release(slot));
+        let snapshots = states.needed().then_some(snapshots);
+        if let Some(snapshots) = &snapshots {
+            // What lies after the last snapshot would be computed again.
+            computed = snapshots.iter().flatten().map(|s| s.after).max().unwrap_or(0);
+        }
+        let terms = Terms::new(&self.program, sequence.salt, sequence.prompt);
+        let mut kept = Kept { ids: sequence.ids, tables, terms, snapshots };
+        let keep = sound && computed > 0 && self.options.kept > 0;
+        kept.truncate(if keep { computed } else { 0 }, &mut self.stock);
+        if keep {
+            self.prefixes.keep(kept, &mut self.stock);
         }
         Event::Done { id, reason, usage }
     }

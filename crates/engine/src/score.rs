@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Rejected};
-use ops::{Fault, Input, Mask, Output, PAGE, Row, Sequence, Step};
+use ops::{Fault, Input, Mask, Output, PAGE, Row, Sequence, StateWrite, States, Step};
 
 impl Engine {
     /// Runs `ids` as a sequence of its own and hands over the logits of each position in order,
@@ -33,7 +33,13 @@ impl Engine {
         self.scheduler.make_room(pages);
         let tables = self.scheduler.fresh(pages);
         let chunk = chunk.clamp(1, self.sizes().outputs);
-        let result = self.score_in(&tables, ids, chunk, each);
+        let states = &mut self.scheduler.stock.states;
+        let slots = if states.needed() { [states.take(), states.take()] } else { [0; 2] };
+        let result = self.score_in(&tables, slots, ids, chunk, each);
+        let states = &mut self.scheduler.stock.states;
+        if states.needed() {
+            slots.into_iter().for_each(|slot| states.release(slot));
+        }
         self.scheduler.release(tables);
         Ok(result?)
     }
@@ -41,12 +47,13 @@ impl Engine {
     fn score_in(
         &mut self,
         tables: &[Vec<u32>],
+        slots: [u32; 2],
         ids: &[u32],
         chunk: usize,
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), Fault> {
         let vocab = self.vocab();
-        let sequences = [Sequence { tables, length: ids.len() as u32, mask: Mask::default() }];
+        let (length, mask) = (ids.len() as u32, Mask::default());
         let mut rows = Vec::with_capacity(chunk);
         for (at, ids) in ids.chunks(chunk).enumerate() {
             let first = at * chunk;
@@ -58,6 +65,11 @@ impl Engine {
                 adapter: 0,
                 output: Output::Logits,
             }));
+            // One slot is read while the other is written.
+            let (read, slot) = (slots[at % 2], slots[(at + 1) % 2]);
+            let writes = [StateWrite { after: (first + ids.len()) as u32, slot }];
+            let states = States { read, writes: &writes };
+            let sequences = [Sequence { tables, length, mask, states }];
             let step = Step { rows: &rows, sequences: &sequences, embeddings: &[], cancel: None };
             let ticket = self.executor.submit(&step)?;
             let outputs = self.executor.wait(ticket)?;

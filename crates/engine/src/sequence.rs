@@ -4,6 +4,7 @@ use crate::dry::Breakers;
 use crate::mask::Mask;
 use crate::request::{Reason, Request, SequenceId, Usage};
 use crate::sampling::Sampling;
+use crate::states::{Flight, Held};
 
 /// A sequence with pages. `computed <= submitted`, and `submitted` is at most one position beyond
 /// the known ids: the one whose id a step under way is about to choose.
@@ -19,6 +20,8 @@ pub(crate) struct Sequence {
     pub submitted: usize,
     /// For each cache group the pages, enough for the longest that the sequence may become.
     pub tables: Vec<Vec<u32>>,
+    /// Its recurrent state, if the program keeps one.
+    pub states: Held,
     /// Its pair of slots for sampled ids.
     pub slot: u32,
     /// Where the step under way stores the next id.
@@ -34,12 +37,19 @@ pub(crate) struct Sequence {
     pub breakers: Breakers,
 }
 
+/// What a sequence starts with.
+pub(crate) struct Start {
+    pub tables: Vec<Vec<u32>>,
+    /// Positions of its prompt whose keys, values and state are there.
+    pub cached: usize,
+    pub states: Held,
+}
+
 impl Sequence {
     pub fn new(
         id: SequenceId,
         request: Request,
-        tables: Vec<Vec<u32>>,
-        cached: usize,
+        Start { tables, cached, states }: Start,
         slot: u32,
     ) -> Sequence {
         let Request { prompt: ids, max_tokens, stop_ids, sampling, logprobs, mask, salt } = request;
@@ -55,6 +65,7 @@ impl Sequence {
             computed,
             submitted,
             tables,
+            states,
             slot,
             awaited,
             max_tokens,
@@ -106,8 +117,9 @@ impl Sequence {
     }
 
     /// As a step sees it.
-    pub fn as_step(&self) -> ops::Sequence<'_> {
+    pub fn as_step<'a>(&'a self, flight: &'a Flight) -> ops::Sequence<'a> {
         let (tables, length) = (&self.tables[..], self.prompt as u32);
-        ops::Sequence { tables, length, mask: ops::Mask::default() }
+        let states = flight.as_step();
+        ops::Sequence { tables, length, mask: ops::Mask::default(), states }
     }
 }

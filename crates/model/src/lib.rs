@@ -7,13 +7,20 @@
 
 mod families;
 mod meta;
+mod mixers;
+mod part;
 mod rope;
 mod spec;
 
 pub use families::{FAMILIES, Family, describe, family};
 pub use meta::{Meta, SpecError, Value};
+pub use mixers::{DeltaNet, Latent};
+pub use part::{Part, WeightSpec};
 pub use rope::{Pairing, Rope, RopeTable, Scaling};
-pub use spec::{Act, Attention, Ffn, Layer, Mixer, Part, Spec, WeightSpec};
+pub use spec::{
+    Act, Attention, Block, Dense, Experts, Ffn, Groups, Layer, Mixer, Norm, PerLayer, QkNorm,
+    Reach, Routing, Score, Shared, Spec, Temperature, Values,
+};
 
 #[cfg(test)]
 mod tests;

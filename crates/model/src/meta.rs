@@ -70,6 +70,11 @@ impl Meta {
         self.spellings.insert(key, spelled.to_owned());
     }
 
+    /// Forgets `key`.
+    pub fn remove(&mut self, key: &str) {
+        self.entries.remove(key);
+    }
+
     /// The value of `key`, if the file has it.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).map(|(_, value)| value)
@@ -164,11 +169,34 @@ impl Meta {
 
     /// A truth value; absent means false.
     pub fn flag(&self, key: &str) -> Result<bool, SpecError> {
-        let flag = self.read(key, "true or false", |v| match v {
+        Ok(self.opt_flag(key)?.unwrap_or(false))
+    }
+
+    /// A truth value, if present.
+    pub fn opt_flag(&self, key: &str) -> Result<Option<bool>, SpecError> {
+        self.read(key, "true or false", |v| match v {
             Value::Bool(b) => Some(*b),
             _ => None,
-        })?;
-        Ok(flag.unwrap_or(false))
+        })
+    }
+
+    /// A whole number for each of `count` layers, where the file has one for all or a list.
+    pub fn each(&self, key: &str, count: u32) -> Result<Vec<u32>, SpecError> {
+        self.opt_each(key, count)?.ok_or_else(|| SpecError::Missing(self.spelled(key)))
+    }
+
+    /// A whole number for each of `count` layers, if present.
+    pub fn opt_each(&self, key: &str, count: u32) -> Result<Option<Vec<u32>>, SpecError> {
+        let Some(Value::List(items)) = self.get(key) else {
+            return Ok(self.opt_u32(key)?.map(|number| vec![number; count as usize]));
+        };
+        let number = |item: &Value| match *item {
+            Value::Int(i) => u32::try_from(i).ok(),
+            _ => None,
+        };
+        let list: Option<Vec<u32>> = items.iter().map(number).collect();
+        let list = list.filter(|list| list.len() == count as usize);
+        list.map(Some).ok_or_else(|| self.invalid(key, "a whole number for each layer"))
     }
 
     /// The error that `key`'s value is not what was `expected`.

@@ -1,5 +1,7 @@
-//! The description of a network, layer by layer, and the weights it demands.
+//! The description of a network, layer by layer.
 
+use crate::mixers::{DeltaNet, Latent};
+use crate::part::WeightSpec;
 use crate::rope::Rope;
 
 /// A network as data.
@@ -13,23 +15,90 @@ pub struct Spec {
     pub dim: u32,
     /// Positions the model was trained for, scaling included.
     pub context: u32,
+    /// Rows of a table of learned positions that is added to the embedding.
+    pub positions: Option<u32>,
     /// Factor on the embedding.
     pub embed_scale: f32,
     /// Whether the head is the embedding's matrix.
     pub tied: bool,
+    /// What its norms compute.
+    pub norm: Norm,
     /// Epsilon of the norms.
     pub norm_eps: f32,
+    /// Factor on the logits.
+    pub logit_scale: f32,
+    /// Soft cap of the logits: `cap * tanh(logit / cap)`.
+    pub logit_cap: Option<f32>,
+    /// What each layer gets of every token besides the stream (Gemma 4).
+    pub per_layer: Option<PerLayer>,
     /// The layers, from the embedding upwards.
     pub layers: Vec<Layer>,
 }
 
-/// One layer: a mixer over positions, then a feed-forward network, each after a norm.
+/// Embeddings of their own for every layer, gated into the stream at the layer's end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PerLayer {
+    /// Width for each layer.
+    pub width: u32,
+    /// The activation of the gate.
+    pub act: Act,
+}
+
+/// What a norm computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Divides by the root mean square.
+    Rms,
+    /// Takes the mean off, then divides by the standard deviation.
+    Layer {
+        /// Whether a bias is added.
+        bias: bool,
+    },
+}
+
+/// One layer: a mixer over positions and a feed-forward network, each added to the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// What mixes positions.
     pub mixer: Mixer,
     /// What works on each position alone.
     pub ffn: Ffn,
+    /// Where its norms stand.
+    pub block: Block,
+    /// Factor on what is added to the stream.
+    pub residual_scale: f32,
+    /// Whether the stream is multiplied by a number of the layer's own at its end.
+    pub scaled: bool,
+}
+
+impl Layer {
+    /// Its softmax attention over keys and values, if that is its mixer.
+    pub fn attention(&self) -> Option<&Attention> {
+        match &self.mixer {
+            Mixer::Attention(attention) => Some(attention),
+            Mixer::Latent(_) | Mixer::DeltaNet(_) => None,
+        }
+    }
+}
+
+/// Where the norms of a layer stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Before the mixer and before the feed-forward network.
+    Before,
+    /// After each of them.
+    After,
+    /// Before and after each of them.
+    Sandwich,
+    /// One before both, which read the same and are added together.
+    Parallel,
+}
+
+impl Block {
+    /// Whether what is added to the stream is normalised.
+    pub fn normed_after(self) -> bool {
+        matches!(self, Block::After | Block::Sandwich)
+    }
 }
 
 /// What mixes positions.
@@ -37,6 +106,10 @@ pub struct Layer {
 pub enum Mixer {
     /// Softmax attention over a KV cache.
     Attention(Attention),
+    /// Softmax attention over a cache of latents.
+    Latent(Latent),
+    /// A recurrence of fixed state.
+    DeltaNet(DeltaNet),
 }
 
 /// Softmax attention with grouped heads.
@@ -48,36 +121,180 @@ pub struct Attention {
     pub kv_heads: u32,
     /// Width of a head.
     pub head_dim: u32,
-    /// The rotary embedding.
-    pub rope: Rope,
+    /// The rotary embedding, if there is one.
+    pub rope: Option<Rope>,
     /// Factor on the scores.
     pub scale: f32,
-    /// How many positions a row sees, itself included; all when `None`.
-    pub window: Option<u32>,
-    /// Whether q and k are normalised per head.
-    pub qk_norm: bool,
+    /// How that factor grows with the row's position.
+    pub temperature: Option<Temperature>,
+    /// Soft cap of the scores: `cap * tanh(score / cap)`.
+    pub cap: Option<f32>,
+    /// Which positions a row sees.
+    pub reach: Reach,
+    /// Whether each head has a score of its own that takes part in the softmax and has no value.
+    pub sinks: bool,
+    /// How q and k are normalised.
+    pub qk_norm: QkNorm,
+    /// Where the values come from.
+    pub values: Values,
+    /// The earlier layer whose keys and values this one sees; it has none of its own then.
+    pub kv_of: Option<u32>,
     /// Whether q, k and v have a bias.
     pub qkv_bias: bool,
     /// Whether the output projection has a bias.
     pub out_bias: bool,
+    /// Whether what attention gives is multiplied by a sigmoid; the rows of its projection follow
+    /// those of q head by head (Qwen3-Next).
+    pub gate: bool,
+}
+
+/// Which positions a row sees, of those up to its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All.
+    All,
+    /// The last so many, its own included.
+    Window(u32),
+    /// Those of its own chunk of so many.
+    Chunk(u32),
+}
+
+/// A factor on the scores that grows with the position: `1 + beta * ln(1 + floor((position +
+/// offset) / length))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Temperature {
+    /// How much it grows.
+    pub beta: f32,
+    /// Positions for each step of it.
+    pub length: u32,
+    /// Added to the position.
+    pub offset: u32,
+}
+
+/// How queries and keys are normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// Not at all.
+    None,
+    /// Each head, with gains that all heads share.
+    Head,
+    /// Each head, with gains of its own.
+    EachHead,
+    /// All heads together.
+    Whole,
+    /// Each head by its root mean square, without gains, after the rotation.
+    AfterRope,
+}
+
+/// Where an attention's values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// A projection.
+    Projected,
+    /// A projection, each head divided by its root mean square.
+    Normed,
+    /// The keys before their norm and rotation, each head divided by its root mean square.
+    OfKeys,
 }
 
 /// What works on each position alone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ffn {
-    /// `down(act(gate(x)) * up(x))`.
-    Dense {
-        /// Width of the hidden layer.
-        hidden: u32,
-        /// The activation of the gate.
-        act: Act,
-        /// Whether the three projections have a bias.
-        bias: bool,
-    },
+    /// One network.
+    Dense(Dense),
+    /// Many, of which a router chooses a few for each position.
+    Experts(Experts),
+    /// Both, each between norms of its own, added together (Gemma 4).
+    Beside(Dense, Experts),
+}
+
+/// `down(act(gate(x)) * up(x))`, or `down(act(up(x)))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dense {
+    /// Width of the hidden layer.
+    pub hidden: u32,
+    /// The activation.
+    pub act: Act,
+    /// Whether there is a gate.
+    pub gated: bool,
+    /// Whether the projections have a bias.
+    pub bias: bool,
+}
+
+/// A mixture of experts: gated networks of one shape, and a router.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: u32,
+    /// Width of the hidden layer of each.
+    pub hidden: u32,
+    /// The activation of their gates.
+    pub act: Act,
+    /// How a position's experts are chosen and weighted.
+    pub routing: Routing,
+    /// Whether their projections have a bias, and the router too.
+    pub bias: bool,
+    /// Whether the file stores the rows of gate and up in turn, in one matrix.
+    pub paired: bool,
+    /// A network that works on every position beside them.
+    pub shared: Option<Shared>,
+}
+
+/// A network beside the experts, shared by all positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Width of its hidden layer.
+    pub hidden: u32,
+    /// Whether it is multiplied by the sigmoid of a projection of the input to one number.
+    pub gated: bool,
+}
+
+/// How experts are chosen and weighted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Routing {
+    /// Experts for each position.
+    pub active: u32,
+    /// What the router's logits become.
+    pub score: Score,
+    /// Whether a bias is added to the scores for the choice, and for it only.
+    pub correction: bool,
+    /// Groups of experts, of which some are chosen first.
+    pub groups: Option<Groups>,
+    /// Whether the chosen scores are divided by their sum.
+    pub normalized: bool,
+    /// Factor on the weights.
+    pub scale: f32,
+    /// Whether a weight is applied to an expert's input instead of its output.
+    pub on_input: bool,
+    /// Whether the router has a norm of its own on the stream, and each expert a factor on its
+    /// weight (Gemma 4).
+    pub own_norm: bool,
+}
+
+/// What a router's logits become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Their softmax.
+    Softmax,
+    /// The softmax of the chosen ones alone.
+    SoftmaxChosen,
+    /// The sigmoid of each.
+    Sigmoid,
+}
+
+/// Groups of experts, the best of which are kept before experts are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many groups there are; divides the number of experts.
+    pub count: u32,
+    /// How many are kept.
+    pub kept: u32,
+    /// The best scores of a group that are added to rank it: 1 or 2.
+    pub ranked_by: u32,
 }
 
 /// An activation function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Act {
     /// `x * sigmoid(x)`.
     Silu,
@@ -85,66 +302,14 @@ pub enum Act {
     Gelu,
     /// GELU's tanh approximation.
     GeluTanh,
-}
-
-/// A part of a model that has weights of its own. Files name parts in many ways; we in one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
-    /// Token embedding, (vocab, dim).
-    Embed,
-    /// Norm before the head.
-    HeadNorm,
-    /// Output head, (vocab, dim).
-    Head,
-    /// Norm before the mixer.
-    MixerNorm,
-    /// Query projection, (heads * head_dim, dim).
-    Q,
-    /// Key projection, (kv_heads * head_dim, dim).
-    K,
-    /// Value projection, (kv_heads * head_dim, dim).
-    V,
-    /// Output projection, (dim, heads * head_dim).
-    O,
-    /// Bias of the query projection.
-    QBias,
-    /// Bias of the key projection.
-    KBias,
-    /// Bias of the value projection.
-    VBias,
-    /// Bias of the output projection.
-    OBias,
-    /// Per-head norm of the queries, (head_dim).
-    QNorm,
-    /// Per-head norm of the keys, (head_dim).
-    KNorm,
-    /// Norm before the feed-forward network.
-    FfnNorm,
-    /// Gate projection, (hidden, dim).
-    Gate,
-    /// Up projection, (hidden, dim).
-    Up,
-    /// Down projection, (dim, hidden).
-    Down,
-    /// Bias of the gate projection.
-    GateBias,
-    /// Bias of the up projection.
-    UpBias,
-    /// Bias of the down projection.
-    DownBias,
-}
-
-/// One matrix or vector that a model demands. A vector has one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WeightSpec {
-    /// Which part it is.
-    pub part: Part,
-    /// The layer it belongs to; `None` outside the stack.
-    pub layer: Option<u32>,
-    /// Output width.
-    pub rows: u32,
-    /// Input width.
-    pub cols: u32,
+    /// `g * sigmoid(alpha * g) * (u + 1)`, where `g` is the gate up to `limit` and `u` what it
+    /// gates, within `limit` (gpt-oss).
+    ClampedSilu {
+        /// The steepness.
+        alpha: f32,
+        /// The bound.
+        limit: f32,
+    },
 }
 
 impl Spec {
@@ -160,67 +325,29 @@ impl Spec {
     pub fn attention(self, change: impl Fn(usize, &mut Attention)) -> Spec {
         self.each_layer(|i, layer| match &mut layer.mixer {
             Mixer::Attention(attention) => change(i, attention),
+            Mixer::Latent(_) | Mixer::DeltaNet(_) => {}
         })
-    }
-
-    /// Every part that the model's file must hold, with its shape; nothing else may be left over.
-    pub fn weights(&self) -> Vec<WeightSpec> {
-        let mut list = Vec::new();
-        let mut top = |part, rows, cols| list.push(WeightSpec { part, layer: None, rows, cols });
-        top(Part::Embed, self.vocab, self.dim);
-        top(Part::HeadNorm, 1, self.dim);
-        if !self.tied {
-            top(Part::Head, self.vocab, self.dim);
-        }
-        for (i, layer) in self.layers.iter().enumerate() {
-            let mut add = |part, rows, cols| {
-                list.push(WeightSpec { part, layer: Some(i as u32), rows, cols });
-            };
-            add(Part::MixerNorm, 1, self.dim);
-            mixer_weights(&layer.mixer, self.dim, &mut add);
-            add(Part::FfnNorm, 1, self.dim);
-            ffn_weights(&layer.ffn, self.dim, &mut add);
-        }
-        list
     }
 
     /// Weights in the model, each counted once.
     pub fn parameters(&self) -> u64 {
-        self.weights().iter().map(|w| u64::from(w.rows) * u64::from(w.cols)).sum()
+        self.weights().iter().map(WeightSpec::count).sum()
     }
-}
 
-fn mixer_weights(mixer: &Mixer, dim: u32, add: &mut impl FnMut(Part, u32, u32)) {
-    let Mixer::Attention(a) = mixer;
-    let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-    for (part, bias, rows) in
-        [(Part::Q, Part::QBias, q), (Part::K, Part::KBias, kv), (Part::V, Part::VBias, kv)]
-    {
-        add(part, rows, dim);
-        if a.qkv_bias {
-            add(bias, 1, rows);
-        }
+    /// Weights that take part in one position's result: of the experts only the chosen ones.
+    pub fn active_parameters(&self) -> u64 {
+        let share = |w: &WeightSpec| match (w.expert, w.layer) {
+            (Some(expert), Some(layer)) => expert < self.active_experts(layer),
+            _ => true,
+        };
+        self.weights().iter().filter(|w| share(w)).map(WeightSpec::count).sum()
     }
-    if a.qk_norm {
-        add(Part::QNorm, 1, a.head_dim);
-        add(Part::KNorm, 1, a.head_dim);
-    }
-    add(Part::O, dim, q);
-    if a.out_bias {
-        add(Part::OBias, 1, dim);
-    }
-}
 
-fn ffn_weights(ffn: &Ffn, dim: u32, add: &mut impl FnMut(Part, u32, u32)) {
-    let Ffn::Dense { hidden, bias, .. } = *ffn;
-    for (part, bias_part, rows, cols) in [
-        (Part::Gate, Part::GateBias, hidden, dim),
-        (Part::Up, Part::UpBias, hidden, dim),
-        (Part::Down, Part::DownBias, dim, hidden),
-    ] {
-        add(part, rows, cols);
-        if bias {
-            add(bias_part, 1, rows);
+    /// How many experts of a layer one position uses.
+    fn active_experts(&self, layer: u32) -> u32 {
+        match self.layers.get(layer as usize).map(|layer| &layer.ffn) {
+            Some(Ffn::Experts(experts) | Ffn::Beside(_, experts)) => experts.routing.active,
+            _ => 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The frequencies of every scaling are those that transformers computes.
 
-use model::{Meta, Mixer, Value, describe};
+use model::{Meta, Value, describe};
 use serde_json::Value as Json;
 
 /// Our key and that of a config.json, for what the cases of `rope.json` hold.
@@ -47,10 +47,10 @@ fn frequencies_are_those_of_transformers() {
     for case in cases {
         let name = &case["name"];
         let spec = describe(&meta(&case["config"])).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let Mixer::Attention(attention) = &spec.layers[0].mixer;
+        let attention = spec.layers[0].attention().unwrap();
         for table in case["tables"].as_array().unwrap() {
             let length = table["length"].as_u64().unwrap() as u32;
-            let ours = attention.rope.table(length);
+            let ours = attention.rope.as_ref().unwrap().table(length);
             let theirs: Vec<f64> = floats(&table["inv_freq"]);
             assert_eq!(ours.frequencies.len(), theirs.len(), "{name}");
             for (&a, &b) in ours.frequencies.iter().zip(&theirs) {

@@ -50,6 +50,8 @@ pub struct Sizes {
     pub pages: Vec<usize>,
     /// Slots for sampled ids.
     pub sampled: usize,
+    /// Slots for recurrent states; none where the program keeps none.
+    pub states: usize,
 }
 
 /// A device with everything that it needs to run programs.

@@ -5,6 +5,9 @@
 //! here; the fast form of linear operations must agree to the bit.
 
 mod cases;
+mod latent;
+mod mixture;
+mod recurrent;
 mod weights;
 
 pub use cases::cases;
@@ -13,7 +16,7 @@ pub use weights::random_tensor;
 use crate::backend::{Backend, Sizes};
 use crate::program::{PAGE, Program};
 use crate::reference::Reference;
-use crate::step::{Input, Mask, Output, Row, Sequence, Step};
+use crate::step::{Input, Mask, Output, Row, Sequence, StateWrite, States, Step};
 use blocks::Tensor;
 use std::sync::Arc;
 
@@ -47,6 +50,9 @@ pub enum Cut {
     Whole,
     /// One sequence after the other, so many rows at a time.
     Chunks(usize),
+    /// One sequence after the other, all rows at a time; then those after the first page again,
+    /// from the recurrent state that was kept there.
+    Restored,
 }
 
 /// Runs a case on a backend and returns its logits, sequence after sequence.
@@ -65,6 +71,7 @@ pub fn run(backend: &dyn Backend, case: &Case, cut: Cut) -> Result<Vec<f32>, Str
         outputs: total as usize,
         pages: program.caches.iter().map(|_| case.lengths.iter().map(pages).sum()).collect(),
         sampled: 1,
+        states: STATES * case.lengths.len(),
     };
     let width = program.slots[0].width;
     let embeddings = embeddings(total as usize * width);
@@ -81,11 +88,6 @@ pub fn run(backend: &dyn Backend, case: &Case, cut: Cut) -> Result<Vec<f32>, Str
             program.caches.iter().map(|_| table.clone()).collect()
         })
         .collect();
-    let sequences: Vec<Sequence<'_>> = tables
-        .iter()
-        .zip(&case.lengths)
-        .map(|(tables, length)| Sequence { tables, length: *length, mask: Mask::default() })
-        .collect();
     let mut rows = Vec::new();
     for (sequence, length) in case.lengths.iter().enumerate() {
         for position in 0..*length {
@@ -98,19 +100,60 @@ pub fn run(backend: &dyn Backend, case: &Case, cut: Cut) -> Result<Vec<f32>, Str
             });
         }
     }
-    let steps: Vec<&[Row]> = match cut {
-        Cut::Whole => vec![&rows],
-        Cut::Chunks(n) => {
-            rows.chunk_by(|a, b| a.sequence == b.sequence).flat_map(|rows| rows.chunks(n)).collect()
-        }
-    };
     let mut logits = Vec::new();
-    for rows in steps {
+    for Piece { rows, read, writes, surplus } in pieces(&rows, cut) {
+        let states = States { read, writes: &writes };
+        let mask = Mask::default();
+        let sequences: Vec<_> = tables
+            .iter()
+            .zip(&case.lengths)
+            .map(|(tables, length)| Sequence { tables, length: *length, mask, states })
+            .collect();
         let step = Step { rows, sequences: &sequences, embeddings: &embeddings, cancel: None };
         let ticket = executor.submit(&step).map_err(|e| e.to_string())?;
-        logits.extend_from_slice(executor.wait(ticket).map_err(|e| e.to_string())?.logits);
+        let found = executor.wait(ticket).map_err(|e| e.to_string())?.logits;
+        logits.extend_from_slice(&found[..found.len() / rows.len() * (rows.len() - surplus)]);
     }
     Ok(logits)
+}
+
+/// Slots for recurrent states that each sequence has: two to go on from in turn, one to keep.
+const STATES: usize = 3;
+
+/// A step's rows, its recurrent states, and how many of its last rows do not count.
+struct Piece<'a> {
+    rows: &'a [Row],
+    read: u32,
+    writes: Vec<StateWrite>,
+    surplus: usize,
+}
+
+fn pieces(rows: &[Row], cut: Cut) -> Vec<Piece<'_>> {
+    let piece = |rows, read, writes, surplus| Piece { rows, read, writes, surplus };
+    let alone = rows.chunk_by(|a, b| a.sequence == b.sequence);
+    let slot = |rows: &[Row], i: usize| (STATES * rows[0].sequence as usize + i) as u32;
+    match cut {
+        Cut::Whole => vec![piece(rows, 0, Vec::new(), 0)],
+        Cut::Chunks(n) => alone
+            .flat_map(|rows| {
+                rows.chunks(n).enumerate().map(move |(i, rows)| {
+                    let after = rows[rows.len() - 1].position[0] + 1;
+                    let write = StateWrite { after, slot: slot(rows, (i + 1) % 2) };
+                    piece(rows, slot(rows, i % 2), vec![write], 0)
+                })
+            })
+            .collect(),
+        Cut::Restored => alone
+            .flat_map(|rows| {
+                let rest = &rows[rows.len().min(PAGE)..];
+                let write = StateWrite { after: PAGE as u32, slot: slot(rows, 2) };
+                let kept = if rest.is_empty() { Vec::new() } else { vec![write] };
+                let again = piece(rest, slot(rows, 2), Vec::new(), 0);
+                let both = [piece(rows, 0, kept, rest.len()), again];
+                both.into_iter().filter(|piece| !piece.rows.is_empty())
+            })
+            .collect(),
+    }
 }
 
 /// Checks a backend against the reference, and its rows against themselves in other batches.
@@ -122,10 +165,9 @@ pub fn check(backend: &dyn Backend, case: &Case) -> Result<(), String> {
     let expected = run(&Reference, case, Cut::Whole).map_err(named)?;
     let whole = run(backend, case, Cut::Whole).map_err(named)?;
     compare(&expected, &whole, case.tolerance).map_err(named)?;
-    for chunk in [1, 5, 7] {
-        let cut = run(backend, case, Cut::Chunks(chunk)).map_err(named)?;
-        compare(&whole, &cut, Tolerance::Bits)
-            .map_err(|e| named(format!("in chunks of {chunk}, {e}")))?;
+    for cut in [Cut::Chunks(1), Cut::Chunks(5), Cut::Chunks(7), Cut::Restored] {
+        let found = run(backend, case, cut).map_err(named)?;
+        compare(&whole, &found, Tolerance::Bits).map_err(|e| named(format!("{cut:?}: {e}")))?;
     }
     Ok(())
 }

@@ -13,14 +13,17 @@ mod step;
 pub mod conformance;
 pub mod numerics;
 pub mod reference;
+pub mod routing;
 
 pub use backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 pub use list::{
-    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 pub use program::{
-    Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, PAGE, Part, Program, Rotation, SlotInfo,
-    Stage, WeightInfo,
+    Act, CacheGroup, CacheRef, Domain, ExpertPart, Form, Groups, Key, KvKind, Long, PAGE, Part,
+    Program, Reach, Rotation, Routing, Score, SlotInfo, Stage, StateRef, Temperature, Up,
+    WeightInfo,
 };
 pub use program::{RopeId, Slot, WeightId};
-pub use step::{Input, Mask, Output, Row, Sequence, Step};
+pub use step::{Input, Mask, Output, Row, Sequence, StateWrite, States, Step};

@@ -39,6 +39,8 @@ pub struct Program {
     pub rotations: Vec<Rotation>,
     /// The caches: layers with the same retention and shape form a group.
     pub caches: Vec<CacheGroup>,
+    /// f32 values of a recurrent state: what a sequence keeps besides the caches.
+    pub state_width: usize,
     /// The slot that holds the logits, (outputs, vocab).
     pub logits: Option<Slot>,
     /// The slot that holds the last hidden state, (outputs, dim).
@@ -107,14 +109,126 @@ pub struct Part {
     pub bias: Option<WeightId>,
     /// Output, (step rows, weight rows).
     pub y: Slot,
-    /// Whether the product is added to what `y` holds.
+    /// Factor on the product and its bias.
+    pub scale: f32,
+    /// Whether the result is added to what `y` holds.
     pub add: bool,
     /// How it is computed.
     pub form: Form,
 }
 
-/// An activation function.
+/// One product of a linear operation by expert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpertPart {
+    /// The matrix of expert 0, (rows, cols); those of the others follow it.
+    pub first: WeightId,
+    /// Added to the product, (experts * rows).
+    pub bias: Option<WeightId>,
+    /// Output, (step rows, active * rows).
+    pub y: Slot,
+    /// How it is computed.
+    pub form: Form,
+}
+
+/// How a route chooses among experts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Routing {
+    /// Experts for each row.
+    pub active: u32,
+    /// What the logits become.
+    pub score: Score,
+    /// Groups of experts, the best of which are kept first.
+    pub groups: Option<Groups>,
+    /// Whether the chosen scores are divided by their sum.
+    pub normalized: bool,
+    /// Factor on the weights.
+    pub scale: f32,
+}
+
+/// What a router's logits become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Their softmax.
+    Softmax,
+    /// The softmax of the chosen ones alone.
+    SoftmaxChosen,
+    /// The sigmoid of each.
+    Sigmoid,
+}
+
+/// Groups of experts, the best of which are kept before experts are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many groups there are; divides the number of experts.
+    pub count: u32,
+    /// How many are kept.
+    pub kept: u32,
+    /// The best scores of a group that are added to rank it.
+    pub ranked_by: u32,
+}
+
+/// What a gate gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Up {
+    /// Nothing: the result is the activation.
+    None,
+    /// As many values of each row of a slot, from a column on.
+    Slot(Slot, u32),
+    /// The gate's neighbour: a row of the gate holds gate and up in turn.
+    Neighbour,
+}
+
+/// What chooses a row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The row's id; a row that brings an embedding has none.
+    Id,
+    /// The row's position.
+    Position,
+}
+
+/// Which positions a row sees, of those that its sequence's mask lets it see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All.
+    All,
+    /// The last so many, its own included.
+    Window(u32),
+    /// Those of its own chunk of so many.
+    Chunk(u32),
+}
+
+impl Reach {
+    /// The most positions that a row sees; `None` for all.
+    pub fn most(self) -> Option<u32> {
+        match self {
+            Reach::All => None,
+            Reach::Window(n) | Reach::Chunk(n) => Some(n),
+        }
+    }
+}
+
+/// A factor that grows with the position: `1 + beta * ln(1 + floor((position + offset) / length))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Temperature {
+    /// How much it grows.
+    pub beta: f32,
+    /// Positions for each step of it.
+    pub length: u32,
+    /// Added to the position.
+    pub offset: u32,
+}
+
+impl Temperature {
+    /// The factor at a position.
+    pub fn at(&self, position: u32) -> f32 {
+        let steps = (u64::from(position) + u64::from(self.offset)) / u64::from(self.length.max(1));
+        (1.0 + f64::from(self.beta) * (1.0 + steps as f64).ln()) as f32
+    }
+}
+
+/// An activation function.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Act {
     /// `x * sigmoid(x)`.
     Silu,
@@ -122,6 +236,16 @@ pub enum Act {
     Gelu,
     /// GELU's tanh approximation.
     GeluTanh,
+    /// `sigmoid(x)`.
+    Sigmoid,
+    /// `g * sigmoid(alpha * g)` with `g` at most `limit`; what it gates is brought within `limit`
+    /// of zero and one is added to it.
+    ClampedSilu {
+        /// The steepness.
+        alpha: f32,
+        /// The bound.
+        limit: f32,
+    },
 }
 
 /// A rotation's frequencies.
@@ -213,6 +337,9 @@ pub struct CacheGroup {
     pub kind: KvKind,
     /// How many positions are ever seen again; all when `None`.
     pub window: Option<u32>,
+    /// Whether values are the first numbers of the keys and take no memory of their own, as those
+    /// of a latent do.
+    pub latent: bool,
 }
 
 impl CacheGroup {
@@ -221,9 +348,14 @@ impl CacheGroup {
         self.kv_heads as usize * PAGE * self.head_dim as usize * self.kind.bytes()
     }
 
+    /// What a layer keeps of a position: keys, and values unless they are part of the keys.
+    pub fn planes(&self) -> usize {
+        2 - usize::from(self.latent)
+    }
+
     /// Bytes of a page: for each layer its keys, then its values.
     pub fn page_bytes(&self) -> usize {
-        self.layers as usize * 2 * self.plane_bytes()
+        self.layers as usize * self.planes() * self.plane_bytes()
     }
 
     /// Bytes that one position takes in all layers of the group.
@@ -239,6 +371,15 @@ pub struct CacheRef {
     pub group: u32,
     /// The layer within the group.
     pub layer: u32,
+}
+
+/// An operation's place in a recurrent state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRef {
+    /// Its first value.
+    pub offset: usize,
+    /// Its values.
+    pub width: usize,
 }
 
 impl Program {

@@ -2,12 +2,17 @@
 //!
 //! It is a backend itself, so that whole models run on it. Speed is not its concern.
 
+mod latent;
+mod mixture;
+mod recurrent;
+
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Embed, GatedAct, Kernels, KvWrite, Linear, Op, Pick, RmsNorm, Rope,
+    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 use crate::numerics;
-use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, WeightId};
+use crate::program::{Act, CacheRef, Domain, Form, Key, KvKind, PAGE, Program, Slot, Up, WeightId};
 use crate::step::{Input, Output, Step};
 use blocks::Tensor;
 use half::f16;
@@ -38,8 +43,11 @@ impl Backend for Reference {
         };
         let caches = program.caches.iter().zip(&sizes.pages).map(pool).collect();
         let sampled = vec![0; sizes.sampled];
+        let states = vec![vec![0.0; program.state_width]; sizes.states];
         let profile = Profile::default();
-        Ok(Box::new(Loaded { program, weights, slots, caches, sampled, profile, tickets: 0 }))
+        let loaded =
+            Loaded { program, weights, slots, caches, states, sampled, profile, tickets: 0 };
+        Ok(Box::new(loaded))
     }
 }
 
@@ -50,6 +58,8 @@ struct Loaded {
     weights: Vec<Tensor>,
     slots: Vec<Vec<f32>>,
     caches: Vec<Vec<f32>>,
+    /// Recurrent states, (slot, values).
+    states: Vec<Vec<f32>>,
     sampled: Vec<u32>,
     profile: Profile,
     tickets: u64,
@@ -57,6 +67,9 @@ struct Loaded {
 
 impl Executor for Loaded {
     fn submit(&mut self, step: &Step<'_>) -> Result<Ticket, Fault> {
+        if self.program.state_width > 0 {
+            step.check_states(self.states.len()).map_err(Fault::InvalidStep)?;
+        }
         let program = self.program.clone();
         for (info, values) in program.slots.iter().zip(&mut self.slots) {
             let rows = match info.domain {
@@ -97,7 +110,7 @@ impl Executor for Loaded {
     }
 
     fn bytes(&self) -> usize {
-        4 * (self.slots.iter().chain(&self.caches).map(Vec::len).sum::<usize>())
+        4 * (self.slots.iter().chain(&self.caches).chain(&self.states).map(Vec::len).sum::<usize>())
     }
 }
 
@@ -114,6 +127,14 @@ impl Run<'_> {
 
     fn write(&mut self, slot: Slot, values: Vec<f32>) {
         self.loaded.slots[slot.0 as usize] = values;
+    }
+
+    /// Writes or adds.
+    fn put(&mut self, slot: Slot, mut values: Vec<f32>, add: bool) {
+        if add {
+            values.iter_mut().zip(self.read(slot)).for_each(|(value, old)| *value += old);
+        }
+        self.write(slot, values);
     }
 
     fn width(&self, slot: Slot) -> usize {
@@ -135,7 +156,8 @@ impl Run<'_> {
     ) -> usize {
         let group = self.program.cache(cache);
         let plane_size = group.plane_bytes() / group.kind.bytes();
-        let planes = (page as usize * group.layers as usize + cache.layer as usize) * 2 + plane;
+        let layer = page as usize * group.layers as usize + cache.layer as usize;
+        let planes = layer * group.planes() + plane % group.planes();
         let dim = group.head_dim as usize;
         planes * plane_size + (head * PAGE + position % PAGE) * dim
     }
@@ -144,32 +166,65 @@ impl Run<'_> {
 impl Kernels for Run<'_> {
     fn embed(&mut self, op: &Embed) {
         let dim = self.width(op.y);
-        let mut y = vec![0.0; self.step.rows.len() * dim];
+        let (mut y, mut values) = (self.read(op.y), vec![0.0; dim]);
         for (row, y) in self.step.rows.iter().zip(y.chunks_mut(dim)) {
-            let id = match row.input {
-                Input::Token(id) => id,
-                Input::Sampled(slot) => self.loaded.sampled[slot as usize],
-                Input::Embedding(i) => {
+            let key = match (op.key, row.input) {
+                (Key::Position, _) => row.position[0],
+                (Key::Id, Input::Token(id)) => id,
+                (Key::Id, Input::Sampled(slot)) => self.loaded.sampled[slot as usize],
+                (Key::Id, Input::Embedding(_)) if op.add => continue,
+                (Key::Id, Input::Embedding(i)) => {
                     y.copy_from_slice(&self.step.embeddings[i as usize * dim..][..dim]);
                     continue;
                 }
             };
-            self.loaded.weights[op.table.0 as usize].decode_row(id as usize, y);
-            y.iter_mut().for_each(|v| *v *= op.scale);
+            self.loaded.weights[op.table.0 as usize].decode_row(key as usize, &mut values);
+            for (y, value) in y.iter_mut().zip(&values) {
+                *y = value * op.scale + if op.add { *y } else { 0.0 };
+            }
         }
         self.write(op.y, y);
     }
 
     fn rms_norm(&mut self, op: &RmsNorm) {
-        let (mut values, gains) = (self.read(op.x), self.vector(op.w));
-        for run in values.chunks_mut(op.dim as usize) {
+        let (mut values, dim) = (self.read(op.x), op.dim as usize);
+        let gains = op.w.map_or_else(|| vec![1.0; dim], |w| self.vector(w));
+        for (i, run) in values.chunks_mut(dim).enumerate() {
             let squares: f64 = run.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
             let scale = 1.0 / (squares / f64::from(op.dim) + f64::from(op.eps)).sqrt();
-            for (v, gain) in run.iter_mut().zip(&gains) {
+            for (v, gain) in run.iter_mut().zip(&gains[i * dim % gains.len()..]) {
                 *v = (f64::from(*v) * scale) as f32 * gain;
             }
         }
+        self.put(op.y, values, op.add);
+    }
+
+    fn layer_norm(&mut self, op: &LayerNorm) {
+        let (mut values, dim, gains) = (self.read(op.x), op.dim as usize, self.vector(op.w));
+        let bias = op.bias.map_or_else(|| vec![0.0; gains.len()], |bias| self.vector(bias));
+        for (i, run) in values.chunks_mut(dim).enumerate() {
+            let mean = run.iter().map(|v| f64::from(*v)).sum::<f64>() / dim as f64;
+            let squares: f64 = run.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
+            let scale = 1.0 / (squares / dim as f64 + f64::from(op.eps)).sqrt();
+            let at = i * dim % gains.len();
+            for ((v, gain), bias) in run.iter_mut().zip(&gains[at..]).zip(&bias[at..]) {
+                *v = ((f64::from(*v) - mean) * scale) as f32 * gain + bias;
+            }
+        }
         self.write(op.y, values);
+    }
+
+    fn scale(&mut self, op: &Scale) {
+        let (mut values, factor) = (self.read(op.x), self.vector(op.w)[0]);
+        values.iter_mut().for_each(|v| *v *= factor);
+        self.write(op.x, values);
+    }
+
+    fn soft_cap(&mut self, op: &SoftCap) {
+        let mut values = self.read(op.x);
+        let cap = |v: f32| soft_cap(f64::from(v), op.cap) as f32;
+        values.iter_mut().for_each(|v| *v = cap(*v));
+        self.write(op.x, values);
     }
 
     fn linear(&mut self, op: &Linear) {
@@ -185,6 +240,7 @@ impl Kernels for Run<'_> {
                 };
                 for (i, product) in products.into_iter().enumerate() {
                     let product = product + bias.as_ref().map_or(0.0, |bias| bias[i]);
+                    let product = product * part.scale;
                     y[i] = if part.add { y[i] + product } else { product };
                 }
             }
@@ -216,7 +272,7 @@ impl Kernels for Run<'_> {
     fn kv_write(&mut self, op: &KvWrite) {
         let group = self.program.cache(op.cache).clone();
         let dim = group.head_dim as usize;
-        for (plane, slot) in [op.k, op.v].into_iter().enumerate() {
+        for (plane, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
             let (x, width) = (self.read(slot), self.width(slot));
             for (row, values) in self.step.rows.iter().zip(x.chunks(width)) {
                 let position = row.position[0] as usize;
@@ -242,21 +298,30 @@ impl Kernels for Run<'_> {
         let shared = (op.heads / group.kv_heads) as usize;
         let cache = &self.loaded.caches[op.cache.group as usize];
         let (q, width) = (self.read(op.q), self.width(op.q));
-        let mut y = vec![0.0; q.len()];
-        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(width)) {
+        let sinks = op.sinks.map(|sinks| self.vector(sinks));
+        let mut y = self.read(op.y);
+        let wide = self.width(op.y);
+        for ((row, q), y) in self.step.rows.iter().zip(q.chunks(width)).zip(y.chunks_mut(wide)) {
             let sequence = &self.step.sequences[row.sequence as usize];
             let table = &sequence.tables[op.cache.group as usize];
-            let visible = sequence.mask.visible(row.position[0], op.window);
-            for (head, (q, y)) in q.chunks(dim).zip(y.chunks_mut(dim)).enumerate() {
+            let visible = sequence.mask.visible(row.position[0], op.reach);
+            let growth = op.temperature.map_or(1.0, |t| t.at(row.position[0]));
+            let scale = f64::from(op.scale) * f64::from(growth);
+            let heads = q.chunks(dim).zip(y.chunks_mut(wide / op.heads as usize));
+            for (head, (q, y)) in heads.enumerate() {
                 let at = |plane, position: usize| {
                     let page = table[position / PAGE];
                     &cache[self.cell(op.cache, page, plane, head / shared, position)..][..dim]
                 };
-                let scores: Vec<f64> =
-                    visible.clone().map(|p| f64::from(op.scale) * dot(q, at(0, p))).collect();
-                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let score = |p| {
+                    let score = scale * dot(q, at(0, p));
+                    op.cap.map_or(score, |cap| soft_cap(score, cap))
+                };
+                let scores: Vec<f64> = visible.clone().map(score).collect();
+                let sink = sinks.as_ref().map_or(f64::NEG_INFINITY, |s| f64::from(s[head]));
+                let largest = scores.iter().copied().fold(sink, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-                let total: f64 = weights.iter().sum();
+                let total: f64 = weights.iter().sum::<f64>() + (sink - largest).exp();
                 let mut sums = vec![0.0f64; dim];
                 for (position, weight) in visible.clone().zip(&weights) {
                     for (sum, v) in sums.iter_mut().zip(at(1, position)) {
@@ -270,9 +335,54 @@ impl Kernels for Run<'_> {
     }
 
     fn gated_act(&mut self, op: &GatedAct) {
-        let (gate, up) = (self.read(op.gate), self.read(op.up));
-        let y = gate.iter().zip(&up).map(|(gate, up)| act(op.act, *gate) * up).collect();
+        let (width, gate_width) = (self.width(op.y), self.width(op.gate));
+        let gate = self.read(op.gate);
+        let up = match op.up {
+            Up::Slot(up, first) => Some((self.read(up), self.width(up), first as usize)),
+            _ => None,
+        };
+        let value = |i: usize| {
+            let (row, column) = (i / width, i % width);
+            match (op.up, &up) {
+                (Up::Neighbour, _) => gated(op.act, gate[2 * i], gate[2 * i + 1]),
+                (_, Some((up, up_width, first))) => {
+                    let column_of_gate = if gate_width == 1 { 0 } else { column };
+                    let gate = gate[row * gate_width + column_of_gate];
+                    gated(op.act, gate, up[row * up_width + first + column])
+                }
+                _ => act(op.act, gate[i]),
+            }
+        };
+        let y = (0..self.read(op.y).len()).map(value).collect();
         self.write(op.y, y);
+    }
+
+    fn route(&mut self, op: &Route) {
+        self.choose_experts(op);
+    }
+
+    fn linear_at(&mut self, op: &LinearAt) {
+        self.multiply_by_expert(op);
+    }
+
+    fn combine(&mut self, op: &Combine) {
+        self.add_runs(op);
+    }
+
+    fn columns(&mut self, op: &Columns) {
+        self.copy_columns(op);
+    }
+
+    fn short_conv(&mut self, op: &ShortConv) {
+        self.convolve(op);
+    }
+
+    fn head_linear(&mut self, op: &HeadLinear) {
+        self.by_head(op);
+    }
+
+    fn delta_net(&mut self, op: &DeltaNet) {
+        self.gated_delta(op);
     }
 
     fn pick(&mut self, op: &Pick) {
@@ -305,15 +415,34 @@ pub fn argmax(values: &[f32]) -> u32 {
     best.0 as u32
 }
 
+/// `cap * tanh(x / cap)`.
+fn soft_cap(x: f64, cap: f32) -> f64 {
+    f64::from(cap) * (x / f64::from(cap)).tanh()
+}
+
+/// A gate's activation times what it gates.
+pub fn gated(function: Act, gate: f32, up: f32) -> f32 {
+    let up = match function {
+        Act::ClampedSilu { limit, .. } => up.clamp(-limit, limit) + 1.0,
+        _ => up,
+    };
+    act(function, gate) * up
+}
+
 /// An activation function, in f64.
 pub fn act(act: Act, x: f32) -> f32 {
     let x = f64::from(x);
     let y = match act {
         Act::Silu => x / (1.0 + (-x).exp()),
+        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Act::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
             0.5 * x * (1.0 + inner.tanh())
+        }
+        Act::ClampedSilu { alpha, limit } => {
+            let x = x.min(f64::from(limit));
+            x / (1.0 + (-f64::from(alpha) * x).exp())
         }
     };
     y as f32

@@ -1,6 +1,6 @@
 //! Where slots lie: those that never live at the same time share their place.
 
-use ops::{Domain, Op, Program, Slot};
+use ops::{Domain, Op, Program, Slot, Up};
 
 /// Gives every slot its offset and the program its widths.
 pub fn lay_out(program: &mut Program) {
@@ -59,11 +59,24 @@ fn slots(op: &Op) -> Vec<Slot> {
     match op {
         Op::Embed(op) => vec![op.y],
         Op::RmsNorm(op) => vec![op.x, op.y],
+        Op::LayerNorm(op) => vec![op.x, op.y],
+        Op::Scale(op) => vec![op.x],
+        Op::SoftCap(op) => vec![op.x],
         Op::Linear(op) => op.parts.iter().map(|part| part.y).chain([op.x]).collect(),
         Op::Rope(op) => vec![op.x],
-        Op::KvWrite(op) => vec![op.k, op.v],
+        Op::KvWrite(op) => [Some(op.k), op.v].into_iter().flatten().collect(),
         Op::Attend(op) => vec![op.q, op.y],
-        Op::GatedAct(op) => vec![op.gate, op.up, op.y],
+        Op::GatedAct(op) => match op.up {
+            Up::Slot(up, _) => vec![op.gate, up, op.y],
+            Up::None | Up::Neighbour => vec![op.gate, op.y],
+        },
+        Op::Route(op) => vec![op.logits, op.y],
+        Op::LinearAt(op) => op.parts.iter().map(|p| p.y).chain([op.x, op.routes]).collect(),
+        Op::Combine(op) => vec![op.x, op.y],
+        Op::Columns(op) => vec![op.x, op.y],
+        Op::ShortConv(op) => vec![op.x, op.y],
+        Op::HeadLinear(op) => vec![op.x, op.y],
+        Op::DeltaNet(op) => vec![op.qkv, op.decay, op.beta, op.y],
         Op::Pick(op) => vec![op.x, op.y],
         Op::Argmax(op) => vec![op.logits],
     }

@@ -1,6 +1,6 @@
 //! What an operation moves and computes: the two sides of the roofline.
 
-use ops::{Op, Program};
+use ops::{Op, Program, StateRef};
 use std::ops::{Add, AddAssign};
 
 /// The shape of a step, as far as costs go.
@@ -69,6 +69,9 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             Cost { bytes: load.rows * weight_bytes(op.table) / info.rows as f64, flops: 0.0 }
         }
         Op::RmsNorm(op) => Cost { bytes: 0.0, flops: 4.0 * rows(op.x) * width(op.x) },
+        Op::LayerNorm(op) => Cost { bytes: 0.0, flops: 6.0 * rows(op.x) * width(op.x) },
+        Op::Scale(op) => Cost { bytes: 0.0, flops: rows(op.x) * width(op.x) },
+        Op::SoftCap(op) => Cost { bytes: 0.0, flops: 8.0 * rows(op.x) * width(op.x) },
         Op::Linear(op) => op.parts.iter().fold(Cost::default(), |sum, part| {
             let info = program.weight(part.weight);
             let flops = 2.0 * rows(part.y) * info.rows as f64 * info.cols as f64;
@@ -77,20 +80,57 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         Op::Rope(op) => Cost { bytes: 0.0, flops: 3.0 * load.rows * width(op.x) },
         Op::KvWrite(op) => {
             let bytes = program.cache(op.cache).kind.bytes() as f64;
-            Cost { bytes: load.rows * bytes * (width(op.k) + width(op.v)), flops: 0.0 }
+            let values = op.v.map_or(0.0, width);
+            Cost { bytes: load.rows * bytes * (width(op.k) + values), flops: 0.0 }
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
-            let context = op.window.map_or(load.context, |w| load.context.min(f64::from(w)));
-            let position = 2.0 * (cache.kv_heads * cache.head_dim) as f64;
+            let context = op.reach.most().map_or(load.context, |w| load.context.min(f64::from(w)));
+            let position = (cache.planes() as u32 * cache.kv_heads * cache.head_dim) as f64;
             Cost {
                 bytes: load.reads * context * position * cache.kind.bytes() as f64,
-                flops: 4.0 * load.rows * context * width(op.q),
+                flops: 2.0 * load.rows * context * (width(op.q) + width(op.y)),
             }
         }
         Op::GatedAct(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.y) },
-        Op::Pick(_) | Op::Argmax(_) => Cost::default(),
+        Op::Route(op) => Cost { bytes: 0.0, flops: 8.0 * load.rows * width(op.logits) },
+        Op::LinearAt(op) => {
+            let active = width(op.routes) / 2.0;
+            let union = expected_union(f64::from(op.experts), active, load.rows);
+            op.parts.iter().fold(Cost::default(), |sum, part| {
+                let info = program.weight(part.first);
+                let flops = 2.0 * load.rows * active * info.rows as f64 * info.cols as f64;
+                sum + Cost { bytes: union * weight_bytes(part.first), flops }
+            })
+        }
+        Op::Combine(op) => Cost { bytes: 0.0, flops: load.rows * width(op.x) },
+        Op::ShortConv(op) => Cost {
+            bytes: state_bytes(load, op.state),
+            flops: 2.0 * load.rows * width(op.x) * program.weight(op.w).cols as f64,
+        },
+        Op::HeadLinear(op) => {
+            let info = program.weight(op.w);
+            let weights = f64::from(op.heads * op.take) * info.cols as f64;
+            let bytes = weight_bytes(op.w) * weights / (info.rows * info.cols) as f64;
+            Cost { bytes, flops: 2.0 * load.rows * weights }
+        }
+        Op::DeltaNet(op) => Cost {
+            bytes: state_bytes(load, op.state),
+            flops: 7.0 * load.rows * op.state.width as f64,
+        },
+        Op::Columns(_) | Op::Pick(_) | Op::Argmax(_) => Cost::default(),
     }
+}
+
+/// How many of `experts` a step of so many rows uses, if each row chooses `active` of them by
+/// chance.
+fn expected_union(experts: f64, active: f64, rows: f64) -> f64 {
+    experts * (1.0 - (1.0 - active / experts).powf(rows))
+}
+
+/// A recurrent state is read and written once for each sequence.
+fn state_bytes(load: Load, state: StateRef) -> f64 {
+    2.0 * load.reads * 4.0 * state.width as f64
 }
 
 /// The cost of a whole step.

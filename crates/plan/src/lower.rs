@@ -1,13 +1,19 @@
 //! From a description to a program: the only place that looks inside mixers and feed-forwards.
 
+mod attention;
+mod delta;
+mod ffn;
+mod latent;
+
 use crate::arena;
-use model::{Attention, Ffn, Layer, Mixer, Pairing, Scaling, Spec};
+use ffn::act;
+use model::{Block, Ffn, Layer, Mixer, Norm, Pairing, Part as P, PerLayer, Scaling, Spec};
 use ops::{
-    Act, Argmax, Attend, CacheGroup, CacheRef, Domain, Embed, Form, GatedAct, KvKind, KvWrite,
-    Linear, Long, Op, Part, Pick, Program, RmsNorm, Rope, RopeId, Rotation, Slot, SlotInfo, Stage,
-    WeightId, WeightInfo,
+    Argmax, CacheGroup, CacheRef, Combine, Domain, Embed, Form, GatedAct, Key, KvKind, LayerNorm,
+    Linear, Long, Op, Part, Pick, Program, RmsNorm, RopeId, Rotation, Scale, Slot, SlotInfo,
+    SoftCap, Stage, Up, WeightId, WeightInfo,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What may be chosen when a program is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,10 +50,13 @@ pub fn lower(
     weights: Vec<WeightInfo>,
     options: &Options,
 ) -> Result<Program, PlanError> {
-    let ids = spec.weights().into_iter().enumerate();
-    let ids = ids.map(|(i, w)| ((w.part, w.layer), WeightId(i as u32))).collect();
+    let mut ids = HashMap::new();
+    for (i, w) in spec.weights().into_iter().enumerate() {
+        ids.entry((w.part, w.layer)).or_insert(WeightId(i as u32));
+    }
     let program = Program { name: "main", weights, ..Program::default() };
-    let mut lowering = Lowering { spec, options, ids, program, layer: None };
+    let (layer, own, kept) = (None, None, BTreeMap::new());
+    let mut lowering = Lowering { spec, options, ids, program, layer, own, kept };
     lowering.all();
     let mut program = lowering.program;
     arena::lay_out(&mut program);
@@ -60,15 +69,43 @@ struct Lowering<'a> {
     ids: HashMap<(model::Part, Option<u32>), WeightId>,
     program: Program,
     layer: Option<u32>,
+    /// The slot of what each layer gets besides the stream.
+    own: Option<Slot>,
+    /// Where layers' keys and values are.
+    kept: BTreeMap<u32, CacheRef>,
 }
+
+/// Where a product goes.
+#[derive(Clone, Copy)]
+struct Out {
+    y: Slot,
+    add: bool,
+    scale: f32,
+}
+
+impl Out {
+    /// Into a slot of its own.
+    fn to(y: Slot) -> Out {
+        Out { y, add: false, scale: 1.0 }
+    }
+}
+
+/// What a sum of two independent embeddings is multiplied by, so that its size stays.
+const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
 impl Lowering<'_> {
     fn all(&mut self) {
         let spec = self.spec;
         let dim = spec.dim as usize;
         let stream = self.slot("x", dim);
-        let table = self.weight(model::Part::Embed);
-        self.stage([Embed { table, y: stream, scale: spec.embed_scale }.into()]);
+        let table = self.weight(P::Embed);
+        let (scale, key, add) = (spec.embed_scale, Key::Id, false);
+        self.stage([Embed { table, y: stream, scale, key, add }.into()]);
+        if spec.positions.is_some() {
+            let (table, key) = (self.weight(P::Positions), Key::Position);
+            self.stage([Embed { table, y: stream, scale: 1.0, key, add: true }.into()]);
+        }
+        self.own = spec.per_layer.map(|own| self.layer_embeddings(own, stream));
         for (i, layer) in spec.layers.iter().enumerate() {
             self.layer = Some(i as u32);
             self.layer(layer, stream);
@@ -77,109 +114,151 @@ impl Lowering<'_> {
         let (picked, hidden) = (self.output_slot("picked", dim), self.output_slot("hidden", dim));
         let logits = self.output_slot("logits", spec.vocab as usize);
         self.stage([Pick { x: stream, y: picked }.into()]);
-        self.norm(model::Part::HeadNorm, picked, hidden);
-        let head = if spec.tied { table } else { self.weight(model::Part::Head) };
-        let part = self.part(head, None, logits, false);
-        self.stage([Linear { x: hidden, parts: vec![part] }.into()]);
+        self.norm(P::HeadNorm, P::HeadNormBias, picked, hidden);
+        let head = if spec.tied { table } else { self.weight(P::Head) };
+        let out = Out { y: logits, add: false, scale: spec.logit_scale };
+        self.linear(hidden, head, None, out);
+        if let Some(cap) = spec.logit_cap {
+            self.stage([SoftCap { x: logits, cap }.into()]);
+        }
         self.stage([Argmax { logits }.into()]);
         (self.program.logits, self.program.hidden) = (Some(logits), Some(hidden));
     }
 
+    /// What every layer gets of a token besides the stream, less the factor of [`HALF`] that
+    /// [`Lowering::add_own`] applies.
+    fn layer_embeddings(&mut self, own: PerLayer, stream: Slot) -> Slot {
+        let y = self.slot("own", own.width as usize * self.spec.layers.len());
+        let scale = (self.spec.dim as f32).powf(-0.5);
+        self.linear(stream, self.weight(P::LayerProjection), None, Out { y, add: false, scale });
+        let (w, dim, eps) = (Some(self.weight(P::LayerProjectionNorm)), own.width, self.eps());
+        self.stage([RmsNorm { x: y, w, y, dim, eps, add: false }.into()]);
+        let (table, scale) = (self.weight(P::LayerEmbed), (own.width as f32).sqrt());
+        self.stage([Embed { table, y, scale, key: Key::Id, add: true }.into()]);
+        y
+    }
+
     fn layer(&mut self, layer: &Layer, stream: Slot) {
-        let normed = self.slot("normed", self.spec.dim as usize);
-        self.norm(model::Part::MixerNorm, stream, normed);
-        match &layer.mixer {
-            Mixer::Attention(attention) => self.attention(attention, normed, stream),
-        }
-        let normed = self.slot("normed", self.spec.dim as usize);
-        self.norm(model::Part::FfnNorm, stream, normed);
-        match &layer.ffn {
-            Ffn::Dense { hidden, act, bias } => self.dense(*hidden, *act, *bias, normed, stream),
-        }
-    }
-
-    /// `stream += attention(normed)`.
-    fn attention(&mut self, a: &Attention, normed: Slot, stream: Slot) {
-        use model::Part as P;
-        let (q_width, kv_width) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-        let q = self.slot("q", q_width as usize);
-        let k = self.slot("k", kv_width as usize);
-        let v = self.slot("v", kv_width as usize);
-        let projections = [(P::Q, P::QBias, q), (P::K, P::KBias, k), (P::V, P::VBias, v)];
-        let parts = projections.map(|(part, bias, y)| {
-            let bias = a.qkv_bias.then(|| self.weight(bias));
-            self.part(self.weight(part), bias, y, false)
-        });
-        self.stage([Linear { x: normed, parts: parts.to_vec() }.into()]);
-        if a.qk_norm {
-            let norm = |part, x| RmsNorm {
-                x,
-                w: self.weight(part),
-                y: x,
-                dim: a.head_dim,
-                eps: self.spec.norm_eps,
-            };
-            let norms = [norm(P::QNorm, q).into(), norm(P::KNorm, k).into()];
-            self.stage(norms);
-        }
-        let rotation = self.rotation(&a.rope);
-        let turn = |x| Op::from(Rope { x, head_dim: a.head_dim, rotation });
-        self.stage([turn(q), turn(k)]);
-        let cache = self.cache(a);
-        self.stage([KvWrite { k, v, cache }.into()]);
-        let mixed = self.slot("mixed", q_width as usize);
-        self.stage([Attend {
-            q,
-            y: mixed,
-            cache,
-            heads: a.heads,
-            scale: a.scale,
-            window: a.window,
-        }
-        .into()]);
-        let bias = a.out_bias.then(|| self.weight(P::OBias));
-        let part = self.part(self.weight(P::O), bias, stream, true);
-        self.stage([Linear { x: mixed, parts: vec![part] }.into()]);
-    }
-
-    /// `stream += down(act(gate(normed)) * up(normed))`.
-    fn dense(&mut self, width: u32, act: model::Act, bias: bool, normed: Slot, stream: Slot) {
-        use model::Part as P;
-        let (gate, up) = (self.slot("gate", width as usize), self.slot("up", width as usize));
-        let bias = |this: &Self, part| bias.then(|| this.weight(part));
-        let parts = vec![
-            self.part(self.weight(P::Gate), bias(self, P::GateBias), gate, false),
-            self.part(self.weight(P::Up), bias(self, P::UpBias), up, false),
-        ];
-        self.stage([Linear { x: normed, parts }.into()]);
-        let act = match act {
-            model::Act::Silu => Act::Silu,
-            model::Act::Gelu => Act::Gelu,
-            model::Act::GeluTanh => Act::GeluTanh,
+        let normed = match layer.block {
+            Block::After => stream,
+            _ => self.normed(P::MixerNorm, P::MixerNormBias, stream),
         };
+        let out = self.branch(layer, stream);
+        match &layer.mixer {
+            Mixer::Attention(attention) => self.attention(attention, normed, out),
+            Mixer::Latent(latent) => self.latent(latent, normed, out),
+            Mixer::DeltaNet(delta) => self.delta_net(delta, normed, out),
+        }
+        self.join(layer, P::MixerPostNorm, out, stream);
+        let normed = match layer.block {
+            Block::After => stream,
+            Block::Parallel => normed,
+            Block::Before | Block::Sandwich => self.normed(P::FfnNorm, P::FfnNormBias, stream),
+        };
+        let out = self.branch(layer, stream);
+        match &layer.ffn {
+            Ffn::Dense(dense) => self.dense(dense, normed, out),
+            Ffn::Experts(experts) => self.experts(experts, normed, normed, out),
+            Ffn::Beside(dense, experts) => self.beside(dense, experts, stream, normed, out),
+        }
+        self.join(layer, P::FfnPostNorm, out, stream);
+        if let (Some(all), Some(own)) = (self.own, self.spec.per_layer) {
+            self.add_own(own, all, stream);
+        }
+        if layer.scaled {
+            self.stage([Scale { x: stream, w: self.weight(P::LayerScale) }.into()]);
+        }
+    }
+
+    /// `stream += norm(back(act(gate(stream)) * own))`.
+    fn add_own(&mut self, own: PerLayer, all: Slot, stream: Slot) {
+        let (gate, back) =
+            (self.slot("gate", own.width as usize), self.slot("back", self.spec.dim as usize));
+        self.linear(stream, self.weight(P::LayerGate), None, Out::to(gate));
+        let first = self.layer.unwrap_or(0) * own.width;
+        let (up, act) = (Up::Slot(all, first), act(own.act));
         self.stage([GatedAct { gate, up, y: gate, act }.into()]);
-        let part = self.part(self.weight(P::Down), bias(self, P::DownBias), stream, true);
-        self.stage([Linear { x: gate, parts: vec![part] }.into()]);
+        let out = Out { y: back, add: false, scale: HALF };
+        self.linear(gate, self.weight(P::LayerBack), None, out);
+        let (w, dim, eps) = (Some(self.weight(P::LayerBackNorm)), self.spec.dim, self.eps());
+        self.stage([RmsNorm { x: back, w, y: stream, dim, eps, add: true }.into()]);
     }
 
-    fn norm(&mut self, part: model::Part, x: Slot, y: Slot) {
-        let (w, eps) = (self.weight(part), self.spec.norm_eps);
-        self.stage([RmsNorm { x, w, y, dim: self.spec.dim, eps }.into()]);
+    /// Where a part of a layer puts what is to be added to the stream.
+    fn branch(&mut self, layer: &Layer, stream: Slot) -> Out {
+        match layer.block.normed_after() {
+            true => Out::to(self.slot("branch", self.spec.dim as usize)),
+            false => Out { y: stream, add: true, scale: layer.residual_scale },
+        }
     }
 
-    fn part(&self, weight: WeightId, bias: Option<WeightId>, y: Slot, add: bool) -> Part {
+    /// Adds a part's result to the stream where that is not done yet.
+    fn join(&mut self, layer: &Layer, part: model::Part, out: Out, stream: Slot) {
+        if !layer.block.normed_after() {
+            return;
+        }
+        let (x, w, dim, eps) = (out.y, Some(self.weight(part)), self.spec.dim, self.eps());
+        let scale = layer.residual_scale;
+        if scale == 1.0 {
+            self.stage([RmsNorm { x, w, y: stream, dim, eps, add: true }.into()]);
+        } else {
+            self.stage([RmsNorm { x, w, y: x, dim, eps, add: false }.into()]);
+            self.stage([Combine { x, y: stream, scale, add: true }.into()]);
+        }
+    }
+
+    fn linear(&mut self, x: Slot, weight: WeightId, bias: Option<WeightId>, out: Out) {
+        let part = self.part(weight, bias, out);
+        self.stage([Linear { x, parts: vec![part] }.into()]);
+    }
+
+    /// The stream after a norm.
+    fn normed(&mut self, gains: model::Part, bias: model::Part, x: Slot) -> Slot {
+        let normed = self.slot("normed", self.spec.dim as usize);
+        self.norm(gains, bias, x, normed);
+        normed
+    }
+
+    fn norm(&mut self, gains: model::Part, bias: model::Part, x: Slot, y: Slot) {
+        let bias = match self.spec.norm {
+            Norm::Layer { bias: true } => Some(self.weight(bias)),
+            Norm::Rms | Norm::Layer { bias: false } => None,
+        };
+        let op = self.norm_op(self.weight(gains), bias, x, y, self.spec.dim);
+        self.stage([op]);
+    }
+
+    fn norm_op(&self, w: WeightId, bias: Option<WeightId>, x: Slot, y: Slot, dim: u32) -> Op {
+        let eps = self.eps();
+        match self.spec.norm {
+            Norm::Rms => RmsNorm { x, w: Some(w), y, dim, eps, add: false }.into(),
+            Norm::Layer { .. } => LayerNorm { x, w, bias, y, dim, eps }.into(),
+        }
+    }
+
+    fn eps(&self) -> f32 {
+        self.spec.norm_eps
+    }
+
+    fn part(&self, weight: WeightId, bias: Option<WeightId>, out: Out) -> Part {
+        let Out { y, add, scale } = out;
+        Part { weight, bias, y, add, scale, form: self.form(weight) }
+    }
+
+    /// The form that a weight's format has and the options want.
+    fn form(&self, weight: WeightId) -> Form {
         let info = self.program.weight(weight);
-        let form = match (self.options.form, info.kind.int_shape()) {
+        match (self.options.form, info.kind.int_shape()) {
             (Form::Fast, Some(shape)) if info.cols.is_multiple_of(shape.n) => Form::Fast,
             _ => Form::Exact,
-        };
-        Part { weight, bias, y, add, form }
+        }
     }
 
-    /// The id of a part that [`Spec::weights`] lists; the two are written against each other.
+    /// The id of a part that [`Spec::weights`] lists; the two are written against each other. Of
+    /// a part that every expert has it is the first one's.
     fn weight(&self, part: model::Part) -> WeightId {
-        let top = [model::Part::Embed, model::Part::HeadNorm, model::Part::Head].contains(&part);
-        self.ids[&(part, self.layer.filter(|_| !top))]
+        let id = self.ids.get(&(part, self.layer));
+        *id.unwrap_or_else(|| &self.ids[&(part, None)])
     }
 
     fn slot(&mut self, name: &'static str, width: usize) -> Slot {
@@ -211,14 +290,7 @@ impl Lowering<'_> {
     }
 
     /// A place for this layer's keys and values, in the group of its shape.
-    fn cache(&mut self, a: &Attention) -> CacheRef {
-        let group = CacheGroup {
-            layers: 0,
-            kv_heads: a.kv_heads,
-            head_dim: a.head_dim,
-            kind: self.options.kv,
-            window: a.window,
-        };
+    fn cache(&mut self, group: CacheGroup) -> CacheRef {
         let same = |g: &CacheGroup| CacheGroup { layers: 0, ..g.clone() } == group;
         let groups = &mut self.program.caches;
         let index = groups.iter().position(same).unwrap_or_else(|| {

@@ -3,9 +3,9 @@
 
 use blocks::{Kind, Tensor};
 use ops::{
-    Act, Argmax, Attend, CacheGroup, CacheRef, Domain, Embed, Form, GatedAct, KvKind, KvWrite,
-    Linear, Op, Part, Pick, Program, RmsNorm, Rope, RopeId, Rotation, Slot, SlotInfo, Stage,
-    WeightId, WeightInfo,
+    Act, Argmax, Attend, CacheGroup, CacheRef, Domain, Embed, Form, GatedAct, Key, KvKind, KvWrite,
+    Linear, Op, Part, Pick, Program, Reach, RmsNorm, Rope, RopeId, Rotation, Slot, SlotInfo, Stage,
+    Up, WeightId, WeightInfo,
 };
 
 /// Ids of the tiny model.
@@ -23,31 +23,44 @@ pub fn program() -> Program {
     let mut build = Build::default();
     let embed = build.weight("embed", VOCAB, DIM);
     let x = build.slot("x", DIM, Domain::Rows);
-    build.stage([Embed { table: embed, y: x, scale: 1.0 }.into()]);
+    build.stage([Embed { table: embed, y: x, scale: 1.0, key: Key::Id, add: false }.into()]);
     let (heads, kv_heads) = (HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM);
     let [h, q, k, v, a, gate, up] = [DIM, heads, kv_heads, kv_heads, heads, HIDDEN, HIDDEN]
         .map(|width| build.slot("work", width, Domain::Rows));
     for group in 0..2 {
         let window = (group == 1).then_some(WINDOW);
+        let reach = window.map_or(Reach::All, Reach::Window);
         build.program.caches.push(CacheGroup {
             layers: 1,
             kv_heads: KV_HEADS as u32,
             head_dim: HEAD_DIM as u32,
             kind: KvKind::F32,
             window,
+            latent: false,
         });
         let cache = CacheRef { group, layer: 0 };
         build.norm(x, h);
         build.linear(h, &[(q, heads), (k, kv_heads), (v, kv_heads)]);
         let head_dim = HEAD_DIM as u32;
         build.stage([q, k].map(|x| Op::from(Rope { x, head_dim, rotation: RopeId(0) })));
-        build.stage([KvWrite { k, v, cache }.into()]);
+        build.stage([KvWrite { k, v: Some(v), cache }.into()]);
         let scale = (HEAD_DIM as f32).powf(-0.5);
-        build.stage([Attend { q, y: a, cache, heads: HEADS as u32, scale, window }.into()]);
+        build.stage([Attend {
+            q,
+            y: a,
+            cache,
+            heads: HEADS as u32,
+            scale,
+            temperature: None,
+            cap: None,
+            sinks: None,
+            reach,
+        }
+        .into()]);
         build.add(a, x, heads);
         build.norm(x, h);
         build.linear(h, &[(gate, HIDDEN), (up, HIDDEN)]);
-        build.stage([GatedAct { gate, up, y: gate, act: Act::Silu }.into()]);
+        build.stage([GatedAct { gate, up: Up::Slot(up, 0), y: gate, act: Act::Silu }.into()]);
         build.add(gate, x, HIDDEN);
     }
     let last = build.slot("last", DIM, Domain::Outputs);
@@ -127,13 +140,13 @@ impl Build {
 
     fn norm(&mut self, x: Slot, y: Slot) {
         let w = self.weight("norm", 1, DIM);
-        self.stage([RmsNorm { x, w, y, dim: DIM as u32, eps: 1e-6 }.into()]);
+        self.stage([RmsNorm { x, w: Some(w), y, dim: DIM as u32, eps: 1e-6, add: false }.into()]);
     }
 
     fn linear(&mut self, x: Slot, outs: &[(Slot, usize)]) {
         let part = |&(y, rows): &(Slot, usize)| {
             let weight = self.weight("linear", rows, DIM);
-            Part { weight, bias: None, y, add: false, form: Form::Exact }
+            Part { weight, bias: None, y, scale: 1.0, add: false, form: Form::Exact }
         };
         let parts = outs.iter().map(part).collect();
         self.stage([Linear { x, parts }.into()]);
@@ -141,7 +154,7 @@ impl Build {
 
     fn add(&mut self, x: Slot, y: Slot, cols: usize) {
         let weight = self.weight("linear", DIM, cols);
-        let part = Part { weight, bias: None, y, add: true, form: Form::Exact };
+        let part = Part { weight, bias: None, y, scale: 1.0, add: true, form: Form::Exact };
         self.stage([Linear { x, parts: vec![part] }.into()]);
     }
 }

@@ -8,6 +8,7 @@ use blocks::{Bytes, Kind, Misshapen, Tensor};
 use model::WeightSpec;
 
 use crate::WeightError;
+use crate::canon::Change;
 use crate::gguf::GgufTensor;
 use crate::packing::{Packed, Packing};
 use crate::safetensors::SafeTensor;
@@ -68,6 +69,8 @@ pub struct Bound {
     pub name: String,
     pub(crate) tensor: usize,
     pub(crate) share: Share,
+    /// What is done to its numbers.
+    pub(crate) change: Change,
 }
 
 /// How much of a tensor a part is; files fuse parts that share their input.
@@ -79,6 +82,10 @@ pub(crate) enum Share {
     Rows(Range<usize>),
     /// Some numbers of a vector of plain ones.
     Cols(Range<usize>),
+    /// All of its numbers, as a vector.
+    Flat,
+    /// Some columns of one of the tensor's matrices of plain numbers, as rows.
+    Transposed(usize, Range<usize>),
 }
 
 /// Where bytes lie.
@@ -205,10 +212,31 @@ impl Directory {
 
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
+        let tensor = self.share(bound)?;
+        if bound.change == Change::None {
+            return Ok(tensor);
+        }
+        let values = tensor.to_f32().into_iter().map(|v| bound.change.apply(v));
+        Ok(Tensor::from_f32(tensor.rows, tensor.cols, &values.collect::<Vec<_>>()))
+    }
+
+    fn share(&self, bound: &Bound) -> Result<Tensor, WeightError> {
+        let index = bound.tensor;
         match &bound.share {
-            Share::Whole => self.load_whole(bound.tensor),
-            Share::Rows(rows) => self.load_rows(bound.tensor, rows.clone()),
-            Share::Cols(cols) => Ok(self.load_whole(bound.tensor)?.columns(cols.clone())),
+            Share::Whole => self.load_whole(index),
+            Share::Rows(rows) => self.load_rows(index, rows.clone()),
+            Share::Cols(cols) => Ok(self.load_whole(index)?.columns(cols.clone())),
+            Share::Flat => {
+                let mut vector = self.load_whole(index)?;
+                (vector.rows, vector.cols) = (1, vector.rows * vector.cols);
+                Ok(vector)
+            }
+            Share::Transposed(nth, columns) => {
+                let shape = &self.tensors[index].shape;
+                let height = shape[shape.len() - 2] as usize;
+                let matrix = self.load_rows(index, nth * height..(nth + 1) * height)?;
+                Ok(transposed(&matrix, columns))
+            }
         }
     }
 
@@ -224,7 +252,9 @@ impl Directory {
     pub fn load_rows(&self, index: usize, rows: Range<usize>) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
         let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
-        let (count, height, cols) = stack(&info.shape)
+        let (count, height, cols) = matrix(&info.shape)
+            .map(|(rows, cols)| (1, rows, cols))
+            .or_else(|| stack(&info.shape))
             .ok_or_else(|| self.misshapen(info, "whole numbers of rows".to_owned()))?;
         let nth = rows.start / height.max(1);
         let first = nth * height;
@@ -371,11 +401,29 @@ fn stack(shape: &[u64]) -> Option<(usize, usize, usize)> {
     Some((count.try_into().ok()?, rows.try_into().ok()?, cols.try_into().ok()?))
 }
 
+/// Some columns of plain numbers, as rows: a copy, since no kernel reads columns.
+fn transposed(matrix: &Tensor, columns: &Range<usize>) -> Tensor {
+    let (height, number) = (matrix.rows, matrix.kind.block_bytes());
+    let mut bytes = Vec::with_capacity(height * columns.len() * number);
+    for column in columns.clone() {
+        for row in 0..height {
+            let at = (row * matrix.cols + column) * number;
+            bytes.extend_from_slice(&matrix.data.as_slice()[at..at + number]);
+        }
+    }
+    let tensor = Tensor::new(matrix.kind, columns.len(), height, Bytes::from_vec(bytes));
+    tensor.expect("as many plain numbers as the columns hold")
+}
+
 /// Rows and columns of a shape with at most two dimensions other than one.
 pub fn matrix(shape: &[u64]) -> Option<(usize, usize)> {
-    let (rows, cols) = match shape {
+    let mut shape = shape.to_vec();
+    while let Some(one) = (shape.len() > 2).then(|| shape.iter().position(|&n| n == 1)).flatten() {
+        shape.remove(one);
+    }
+    let (rows, cols) = match shape.as_slice() {
         [cols] => (1, *cols),
-        [outer @ .., rows, cols] if outer.iter().all(|&n| n == 1) => (*rows, *cols),
+        [rows, cols] => (*rows, *cols),
         _ => return None,
     };
     Some((rows.try_into().ok()?, cols.try_into().ok()?))

@@ -8,8 +8,9 @@ use crate::{Gguf, GgufValue, WeightError};
 
 /// Our key, and GGUF's within an architecture. Where two rows have one key, the later one wins.
 ///
-/// `attention.sliding_window` is not among them: the programs that these families' files are made
-/// for let every row see all earlier ones, whatever the key says, and so the files are tested.
+/// `attention.sliding_window` counts for some architectures only ([`names::WINDOWED`]): the
+/// programs that the others' files are made for let every row see all earlier ones, whatever the
+/// key says, and so the files are tested.
 const KEYS: &[(&str, &str)] = &[
     ("vocab", "vocab_size"),
     ("dim", "embedding_length"),
@@ -30,8 +31,45 @@ const KEYS: &[(&str, &str)] = &[
     ("rope_scaling.attention", "rope.scaling.yarn_attn_factor"),
     ("rope_scaling.beta_fast", "rope.scaling.yarn_beta_fast"),
     ("rope_scaling.beta_slow", "rope.scaling.yarn_beta_slow"),
+    ("rope_scaling.scores", "rope.scaling.yarn_log_multiplier"),
+    ("norm_eps", "attention.layer_norm_epsilon"),
+    ("window", "attention.sliding_window"),
+    ("window_pattern", "attention.sliding_window_pattern"),
+    ("local.rope_theta", "rope.freq_base_swa"),
+    ("local.rope_dims", "rope.dimension_count_swa"),
+    ("local.head_dim", "attention.key_length_swa"),
+    ("attn_cap", "attn_logit_softcapping"),
+    ("logit_cap", "final_logit_softcapping"),
+    ("attn_multiplier", "attention.scale"),
+    ("embed_multiplier", "embedding_scale"),
+    ("residual_multiplier", "residual_scale"),
+    ("logit_scale", "logit_scale"),
+    ("temperature", "attention.temperature_scale"),
+    ("experts", "expert_count"),
+    ("experts_active", "expert_used_count"),
+    ("expert_dim", "expert_feed_forward_length"),
+    ("shared_dim", "expert_shared_feed_forward_length"),
+    ("shared_count", "expert_shared_count"),
+    ("normalize_weights", "expert_weights_norm"),
+    ("weights_scale", "expert_weights_scale"),
+    ("score", "expert_gating_func"),
+    ("expert_groups", "expert_group_count"),
+    ("expert_groups_kept", "expert_group_used_count"),
+    ("dense_layers", "leading_dense_block_count"),
+    ("draft_layers", "nextn_predict_layers"),
+    ("moe_step", "interleave_moe_layer_step"),
+    ("layer_width", "embedding_length_per_layer_input"),
+    ("kv_shared", "attention.shared_kv_layers"),
+    ("full_interval", "full_attention_interval"),
+    ("delta.kernel", "ssm.conv_kernel"),
+    ("delta.k_dim", "ssm.state_size"),
+    ("delta.k_heads", "ssm.group_count"),
+    ("delta.v_heads", "ssm.time_step_rank"),
+    ("delta.inner", "ssm.inner_size"),
 ];
 
+/// More layers than any model has.
+const LAYERS_MAX: usize = 1 << 10;
 /// More pairs than any head has.
 const DIVISORS_MAX: usize = 1 << 12;
 
@@ -51,10 +89,25 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     for (ours, theirs) in KEYS {
         let key = format!("{family}.{theirs}");
         meta.spell(ours, &key);
+        let ours = match *ours {
+            "window" if !names::WINDOWED.contains(&family) => continue,
+            "logit_scale" if names::DIVIDED.contains(&family) => "logit_divisor",
+            ours => ours,
+        };
         if let Some(value) = gguf.get(&key) {
-            let value = scalar(value).ok_or_else(|| unequal(&file, &key, value))?;
+            let value = entry(value).ok_or_else(|| strange(&file, &key))?;
             meta.set(ours, &key, value);
         }
+    }
+    for (of, key, value) in names::FACTS.iter().filter(|(of, ..)| *of == family) {
+        meta.set(key, of, value.clone());
+    }
+    // Layers that draft further tokens are counted among the others.
+    if let (Some(Value::Int(all)), Some(Value::Int(drafts))) =
+        (meta.get("layers"), meta.get("draft_layers"))
+    {
+        let (layers, spelled) = (all - drafts, meta.spelled("layers"));
+        meta.set("layers", &spelled, Value::Int(layers));
     }
     if meta.get("vocab").is_none() {
         // Older converters leave the size to the embedding.
@@ -67,18 +120,31 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     if names::PERMUTED.contains(&family) {
         meta.set("rope_interleaved", "general.architecture", Value::Bool(true));
     }
+    if names::TILED.contains(&family) {
+        meta.set("delta.tiled", "general.architecture", Value::Bool(true));
+    }
+    gating(&mut meta);
+    recurrent_layers(&mut meta, gguf, family);
     value_width(&mut meta, gguf, family, &file)?;
     scaling(&mut meta, directory)?;
     Ok(meta)
 }
 
-/// A value as metadata; an array with a number for each layer counts where they are all equal.
-fn scalar(value: GgufValue<'_>) -> Option<Value> {
-    if let Some(array) = value.array() {
-        let mut items = array.items();
-        let first = scalar(items.next().filter(|item| item.array().is_none())?)?;
-        return items.all(|item| scalar(item).as_ref() == Some(&first)).then_some(first);
+/// A value as metadata; an array with a number for each layer is one where they are all equal.
+fn entry(value: GgufValue<'_>) -> Option<Value> {
+    let Some(array) = value.array() else { return scalar(value) };
+    if array.len() > LIST_MAX {
+        return None;
     }
+    let list: Vec<Value> = array.items().map(scalar).collect::<Option<_>>()?;
+    let first = list.first()?;
+    Some(if list.iter().all(|item| item == first) { first.clone() } else { Value::List(list) })
+}
+
+/// More layers than any model has.
+const LIST_MAX: usize = 1 << 12;
+
+fn scalar(value: GgufValue<'_>) -> Option<Value> {
     Some(match value {
         GgufValue::Bool(b) => Value::Bool(b),
         GgufValue::Str(_) => Value::Text(value.text()?.to_owned()),
@@ -87,17 +153,38 @@ fn scalar(value: GgufValue<'_>) -> Option<Value> {
     })
 }
 
-fn unequal(file: &str, key: &str, value: GgufValue<'_>) -> WeightError {
-    let value = match value.array() {
-        Some(array) => format!("a list of {} different values", array.len()),
-        None => "no number or text".to_owned(),
-    };
+fn strange(file: &str, key: &str) -> WeightError {
     WeightError::Unsupported {
         file: file.to_owned(),
         key: key.to_owned(),
-        value,
-        instead: "layers of different sizes need another version of the model",
+        value: "neither a number, a text nor a list of them".to_owned(),
+        instead: "use another version of the model",
     }
+}
+
+/// What a router's logits become, as transformers names it.
+fn gating(meta: &mut Meta) {
+    let name = match meta.get("score") {
+        Some(Value::Int(1)) => "softmax",
+        Some(Value::Int(2)) => "sigmoid",
+        Some(Value::Int(3)) => "softmax_chosen",
+        _ => return,
+    };
+    let spelled = meta.spelled("score");
+    meta.set("score", &spelled, Value::Text(name.to_owned()));
+}
+
+/// Which layers keep a state, as transformers names them.
+fn recurrent_layers(meta: &mut Meta, gguf: &Gguf, family: &str) {
+    let key = format!("{family}.attention.recurrent_layers");
+    let Some(array) = gguf.get(&key).and_then(|value| value.array()) else { return };
+    let kind = |item| match item {
+        GgufValue::Bool(true) => Value::Text("linear_attention".to_owned()),
+        GgufValue::Bool(false) => Value::Text("full_attention".to_owned()),
+        _ => Value::Text("not true or false".to_owned()),
+    };
+    let kinds = array.items().take(LAYERS_MAX).map(kind).collect();
+    meta.set("layer_types", &key, Value::List(kinds));
 }
 
 /// Values as wide as keys are what every family has so far.
@@ -138,8 +225,10 @@ fn scaling(meta: &mut Meta, directory: &Directory) -> Result<(), WeightError> {
     let given = float(meta, "rope_scaling.attention").unwrap_or(1.0);
     let spelled = meta.spelled("rope_scaling.attention");
     if let Some(factor) = factor.filter(|_| is(meta, "yarn")) {
-        // YaRN's own factor is not part of the key's value.
-        let attention = given * (1.0 + 0.1 * factor.ln());
+        // YaRN's own factor is not part of the key's value, nor is what scores are scaled by.
+        let growth = |by: f64| 1.0 + 0.1 * by * factor.ln();
+        let scores = float(meta, "rope_scaling.scores").unwrap_or(0.0);
+        let attention = given * growth(1.0) / growth(scores);
         meta.set("rope_scaling.attention", &spelled, Value::Float(attention));
     }
     tables(meta, directory)?;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use blocks::{Bytes, Tensor};
 use model::{Meta, WeightSpec};
 
+use crate::canon::Origin;
 use crate::directory::Directory;
 use crate::hf::{self, Config};
-use crate::names::Style;
+use crate::names::{self, Style};
 use crate::{Bound, Container, Gguf, SafeFile, SamplingDefaults, SideFiles, TensorInfo};
 use crate::{WeightError, canon, meta, mmap, quant};
 
@@ -103,7 +104,8 @@ impl Source {
     fn from_gguf(path: PathBuf, gguf: Gguf, directory: Directory) -> Result<Source, WeightError> {
         let style = Style::Gguf;
         let mut meta = meta::from_gguf(&gguf, &directory)?;
-        canon::flags(&mut meta, &directory, style);
+        let family = family(&meta);
+        canon::flags(&mut meta, &directory, Origin { style, family, mlx: false });
         Ok(Source {
             container: Container::Gguf { version: gguf.version() },
             ignored: canon::ignored(&meta, &directory, style),
@@ -133,7 +135,11 @@ impl Source {
         let style = Style::HuggingFace;
         let (mut meta, mut unknown_keys) = config.meta()?;
         unknown_keys.extend(quantized.unknown_keys);
-        canon::flags(&mut meta, &directory, style);
+        let family = family(&meta);
+        if quantized.mlx && names::UNWINDOWED.contains(&family) {
+            meta.remove("window");
+        }
+        canon::flags(&mut meta, &directory, Origin { style, family, mlx: quantized.mlx });
         let side = SideFiles::find(path);
         let sampling = match &side.generation_config {
             Some(file) => SamplingDefaults::from_file(file)?,
@@ -166,7 +172,9 @@ impl Source {
     /// # Errors
     /// Names the tensor that is missing, of another shape, or of no use.
     pub fn bind(&self, wanted: &[WeightSpec]) -> Result<Vec<Bound>, WeightError> {
-        canon::bind(&self.directory, self.style, &self.ignored, wanted)
+        let mlx = self.container == Container::Mlx;
+        let origin = Origin { style: self.style, family: family(&self.meta), mlx };
+        canon::bind(&self.directory, origin, &self.ignored, wanted)
     }
 
     /// A part where it lies in the file; nothing is copied unless [`Source::repacked`] says so.
@@ -227,6 +235,12 @@ impl Source {
     pub fn sampling_defaults(&self) -> &SamplingDefaults {
         &self.sampling
     }
+}
+
+/// The family of a model, as GGUF spells it; nothing where it is not known.
+fn family(meta: &Meta) -> &'static str {
+    let named = meta.opt_text("family").ok().flatten();
+    named.and_then(|name| model::family(name).ok()).map_or("", |family| family.gguf)
 }
 
 /// The parts of a split set in order, found beside one of them.

@@ -6,7 +6,8 @@ use blocks::{Kind, Tensor};
 use cpu::{Cpu, Isa};
 use ops::conformance::random_tensor;
 use ops::{
-    Backend, Form, Input, KvKind, Mask, Op, Output, PAGE, Program, Row, Sequence, Sizes, Step,
+    Backend, Form, Input, KvKind, Mask, Op, Output, PAGE, Program, Row, Sequence, Sizes, States,
+    Step,
 };
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ pub fn run(
         outputs: total,
         pages: vec![pages.iter().sum(); program.caches.len()],
         sampled: 1,
+        states: 0,
     };
     let mut executor = backend.load(program.clone(), weights.clone(), sizes).unwrap();
     let mut next = 0..;
@@ -73,7 +75,12 @@ pub fn run(
     let sequences: Vec<_> = tables
         .iter()
         .zip(LENGTHS)
-        .map(|(tables, length)| Sequence { tables, length: length as u32, mask: Mask::default() })
+        .map(|(tables, length)| Sequence {
+            tables,
+            length: length as u32,
+            mask: Mask::default(),
+            states: States::default(),
+        })
         .collect();
     let mut logits = vec![Vec::new(); LENGTHS.len()];
     let mut allocations = 0;

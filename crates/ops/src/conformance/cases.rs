@@ -1,11 +1,13 @@
 //! The cases: odd sizes, one row, several sequences, every kind of weights.
 
 use super::weights::random_tensor;
-use super::{Case, Tolerance};
-use crate::list::{Attend, Embed, GatedAct, KvWrite, Linear, Op, Pick, RmsNorm, Rope};
+use super::{Case, Tolerance, latent, mixture, recurrent};
+use crate::list::{
+    Attend, Combine, Embed, GatedAct, KvWrite, LayerNorm, Linear, Op, Pick, RmsNorm, Rope, SoftCap,
+};
 use crate::program::{
-    Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, Part, Program, RopeId, Rotation, Slot,
-    SlotInfo, Stage, WeightId, WeightInfo,
+    Act, CacheGroup, CacheRef, Domain, Form, Key, KvKind, Long, Part, Program, Reach, RopeId,
+    Rotation, Slot, SlotInfo, Stage, Temperature, Up, WeightId, WeightInfo,
 };
 use blocks::{Affine, Element, Indexed, Kind, Plain, Scale, Scaled, Tensor, Tile};
 
@@ -15,7 +17,11 @@ pub fn cases() -> Vec<Case> {
     cases.extend(kinds().into_iter().flat_map(linear));
     cases.extend(odd_products());
     cases.extend(row_operations());
+    cases.extend(elements());
     cases.extend(attention());
+    cases.extend(mixture::cases());
+    cases.extend(recurrent::cases());
+    cases.extend(latent::cases());
     cases
 }
 
@@ -40,21 +46,21 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// A program under construction: slot 0 holds what rows bring.
-struct Builder {
-    program: Program,
+pub(super) struct Builder {
+    pub(super) program: Program,
     weights: Vec<Tensor>,
 }
 
 impl Builder {
-    fn new(width: usize) -> Builder {
+    pub(super) fn new(width: usize) -> Builder {
         let mut builder = Builder { program: Program::default(), weights: Vec::new() };
         let x = builder.slot(width, Domain::Rows);
         let table = builder.weight(random_tensor(Kind::F32, 2, width, 1));
-        builder.op(Embed { table, y: x, scale: 1.0 });
+        builder.op(Embed { table, y: x, scale: 1.0, key: Key::Id, add: false });
         builder
     }
 
-    fn slot(&mut self, width: usize, domain: Domain) -> Slot {
+    pub(super) fn slot(&mut self, width: usize, domain: Domain) -> Slot {
         let total = match domain {
             Domain::Rows => &mut self.program.row_width,
             Domain::Outputs => &mut self.program.output_width,
@@ -64,19 +70,25 @@ impl Builder {
         Slot(self.program.slots.len() as u32 - 1)
     }
 
-    fn weight(&mut self, tensor: Tensor) -> WeightId {
+    pub(super) fn weight(&mut self, tensor: Tensor) -> WeightId {
         let (kind, rows, cols) = (tensor.kind, tensor.rows, tensor.cols);
         self.program.weights.push(WeightInfo { name: "weight".into(), kind, rows, cols });
         self.weights.push(tensor);
         WeightId(self.weights.len() as u32 - 1)
     }
 
-    fn op(&mut self, op: impl Into<Op>) {
+    pub(super) fn op(&mut self, op: impl Into<Op>) {
         self.program.stages.push(Stage { layer: None, ops: vec![op.into()] });
     }
 
     /// Wants `y` of every row.
-    fn finish(mut self, name: String, y: Slot, lengths: &[u32], tolerance: Tolerance) -> Case {
+    pub(super) fn finish(
+        mut self,
+        name: String,
+        y: Slot,
+        lengths: &[u32],
+        tolerance: Tolerance,
+    ) -> Case {
         let logits = self.slot(self.program.slot(y).width, Domain::Outputs);
         self.op(Pick { x: y, y: logits });
         self.program.logits = Some(logits);
@@ -96,7 +108,7 @@ fn linear(kind: Kind) -> Vec<Case> {
         let mut b = Builder::new(cols);
         let weight = b.weight(random_tensor(kind, 37, cols, 11));
         let y = b.slot(37, Domain::Rows);
-        let parts = vec![Part { weight, bias: None, y, add: false, form }];
+        let parts = vec![Part { weight, bias: None, y, scale: 1.0, add: false, form }];
         b.op(Linear { x: Slot(0), parts });
         let tolerance = match form {
             Form::Exact => Tolerance::Relative(1e-5),
@@ -114,7 +126,7 @@ fn odd_products() -> Vec<Case> {
         let mut b = Builder::new(cols);
         let weight = b.weight(random_tensor(kind, 3, cols, 5));
         let y = b.slot(3, Domain::Rows);
-        let parts = vec![Part { weight, bias: None, y, add: false, form: Form::Exact }];
+        let parts = vec![Part { weight, bias: None, y, scale: 1.0, add: false, form: Form::Exact }];
         b.op(Linear { x: Slot(0), parts });
         let tolerance = Tolerance::Relative(1e-5);
         cases.push(b.finish(format!("linear {kind} 3x{cols}"), y, &[9, 2], tolerance));
@@ -128,14 +140,21 @@ fn odd_products() -> Vec<Case> {
             let weight = b.weight(random_tensor(kind, width, 256, 3));
             let bias = Some(b.weight(random_tensor(Kind::F32, 1, width, 4)));
             let y = b.slot(width, Domain::Rows);
-            parts.push(Part { weight, bias, y, add: false, form: Form::Fast });
+            parts.push(Part { weight, bias, y, scale: 1.0, add: false, form: Form::Fast });
         }
         let square = b.weight(random_tensor(Kind::Q5_K, 256, 256, 8));
         b.op(Linear { x: Slot(0), parts: parts.clone() });
-        let part = Part { weight: square, bias: None, y: Slot(0), add: true, form: Form::Fast };
+        let part = Part {
+            weight: square,
+            bias: None,
+            y: Slot(0),
+            scale: 1.0,
+            add: true,
+            form: Form::Fast,
+        };
         let x = b.slot(256, Domain::Rows);
         let gains = b.weight(random_tensor(Kind::F32, 1, 256, 9));
-        b.op(RmsNorm { x: Slot(0), w: gains, y: x, dim: 256, eps: 1e-5 });
+        b.op(RmsNorm { x: Slot(0), w: Some(gains), y: x, dim: 256, eps: 1e-5, add: false });
         b.op(Linear { x, parts: vec![part] });
         let name = format!("linear with parts, biases and a sum, {rows} rows");
         cases.push(b.finish(name, Slot(0), &[rows], Tolerance::Relative(2e-2)));
@@ -150,18 +169,18 @@ fn row_operations() -> Vec<Case> {
         let mut b = Builder::new(width);
         let w = b.weight(random_tensor(Kind::BF16, 1, dim, 2));
         let y = b.slot(width, Domain::Rows);
-        b.op(RmsNorm { x: Slot(0), w, y, dim: dim as u32, eps: 1e-6 });
-        b.op(RmsNorm { x: y, w, y, dim: dim as u32, eps: 1e-6 });
+        b.op(RmsNorm { x: Slot(0), w: Some(w), y, dim: dim as u32, eps: 1e-6, add: false });
+        b.op(RmsNorm { x: y, w: Some(w), y, dim: dim as u32, eps: 1e-6, add: false });
         let name = format!("rms_norm {dim} of {width}");
         cases.push(b.finish(name, y, &[3, 1], Tolerance::Relative(1e-5)));
     }
-    for act in [Act::Silu, Act::Gelu, Act::GeluTanh] {
+    for act in [Act::Silu, Act::Gelu, Act::GeluTanh, Act::Sigmoid] {
         let mut b = Builder::new(77);
         let up = b.slot(77, Domain::Rows);
         let w = b.weight(random_tensor(Kind::F32, 1, 77, 2));
-        b.op(RmsNorm { x: Slot(0), w, y: up, dim: 77, eps: 1e-6 });
+        b.op(RmsNorm { x: Slot(0), w: Some(w), y: up, dim: 77, eps: 1e-6, add: false });
         let y = b.slot(77, Domain::Rows);
-        b.op(GatedAct { gate: up, up: Slot(0), y, act });
+        b.op(GatedAct { gate: up, up: Up::Slot(Slot(0), 0), y, act });
         cases.push(b.finish(format!("gated_act {act:?}"), y, &[4], Tolerance::Relative(1e-5)));
     }
     for (pairs, interleaved, long) in [
@@ -181,22 +200,72 @@ fn row_operations() -> Vec<Case> {
     cases
 }
 
+/// Norms with gains for each run or none, layer norms, factors, caps, gates of other shapes.
+fn elements() -> Vec<Case> {
+    let near = Tolerance::Relative(1e-5);
+    let mut cases = Vec::new();
+    for (name, gains) in [("own gains", Some(72)), ("no gains", None)] {
+        let mut b = Builder::new(72);
+        let w = gains.map(|width| b.weight(random_tensor(Kind::F32, 1, width, 3)));
+        let y = b.slot(72, Domain::Rows);
+        b.op(RmsNorm { x: Slot(0), w, y, dim: 24, eps: 1e-6, add: false });
+        b.op(RmsNorm { x: y, w, y: Slot(0), dim: 72 / 3, eps: 1e-6, add: true });
+        cases.push(b.finish(format!("rms_norm with {name}"), Slot(0), &[5], near));
+    }
+    for (dim, wide, bias) in [(40, 40, true), (20, 20, false), (20, 40, true)] {
+        let mut b = Builder::new(40);
+        let w = b.weight(random_tensor(Kind::F32, 1, wide, 3));
+        let bias = bias.then(|| b.weight(random_tensor(Kind::F32, 1, wide, 4)));
+        let y = b.slot(40, Domain::Rows);
+        b.op(LayerNorm { x: Slot(0), w, bias, y, dim, eps: 1e-5 });
+        b.op(LayerNorm { x: y, w, bias, y, dim, eps: 1e-5 });
+        let factor = b.weight(random_tensor(Kind::F32, 1, 1, 6));
+        b.op(crate::Scale { x: y, w: factor });
+        cases.push(b.finish(format!("layer_norm {dim}, gains {wide}"), y, &[3, 2], near));
+    }
+    let mut b = Builder::new(51);
+    b.op(SoftCap { x: Slot(0), cap: 1.5 });
+    cases.push(b.finish("soft_cap".to_owned(), Slot(0), &[4], near));
+    let mut b = Builder::new(30);
+    let table = b.weight(random_tensor(Kind::F16, 9, 30, 6));
+    b.op(Embed { table, y: Slot(0), scale: 0.5, key: Key::Position, add: true });
+    cases.push(b.finish("embed positions".to_owned(), Slot(0), &[9, 2], near));
+    let clamped = Act::ClampedSilu { alpha: 1.7, limit: 0.75 };
+    for act in [Act::Sigmoid, Act::GeluTanh, clamped] {
+        let mut b = Builder::new(66);
+        let (pairs, alone) = (b.slot(33, Domain::Rows), b.slot(66, Domain::Rows));
+        b.op(GatedAct { gate: Slot(0), up: Up::Neighbour, y: pairs, act });
+        b.op(GatedAct { gate: Slot(0), up: Up::None, y: alone, act });
+        b.op(GatedAct { gate: pairs, up: Up::Slot(alone, 31), y: pairs, act });
+        cases.push(b.finish(format!("gated_act {act:?} in pairs"), pairs, &[3], near));
+    }
+    let mut b = Builder::new(24);
+    let one = b.slot(1, Domain::Rows);
+    b.op(Combine { x: Slot(0), y: one, scale: 0.3, add: false });
+    let up = Up::Slot(Slot(0), 0);
+    b.op(GatedAct { gate: one, up, y: Slot(0), act: Act::Sigmoid });
+    cases.push(b.finish("gated_act of one gate".to_owned(), Slot(0), &[3], near));
+    cases
+}
+
 /// Grouped heads of odd widths, windows, several sequences and pages.
 fn attention() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (heads, kv_heads, head_dim, kind, window) in [
-        (4, 4, 8, KvKind::F32, None),
-        (6, 2, 16, KvKind::F32, Some(3)),
-        (8, 1, 20, KvKind::F16, None),
-        (5, 1, 64, KvKind::F16, Some(70)),
-        (16, 8, 128, KvKind::F16, None),
+    let temperature = Some(Temperature { beta: 0.4, length: 10, offset: 1 });
+    for (heads, kv_heads, head_dim, kind, reach, cap, sinks, temperature) in [
+        (4, 4, 8, KvKind::F32, Reach::All, None, false, None),
+        (6, 2, 16, KvKind::F32, Reach::Window(3), Some(0.3), false, None),
+        (8, 1, 20, KvKind::F16, Reach::All, None, true, None),
+        (5, 1, 64, KvKind::F16, Reach::Window(70), None, true, temperature),
+        (16, 8, 128, KvKind::F16, Reach::All, None, false, None),
+        (2, 1, 12, KvKind::F32, Reach::Chunk(50), Some(0.5), true, temperature),
     ] {
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let mut b = Builder::new(q_width);
         let mut project = |width: usize, seed| {
             let weight = b.weight(random_tensor(Kind::F32, width, q_width, seed));
             let y = b.slot(width, Domain::Rows);
-            Part { weight, bias: None, y, add: false, form: Form::Exact }
+            Part { weight, bias: None, y, scale: 1.0, add: false, form: Form::Exact }
         };
         let parts = vec![project(kv_width, 21), project(kv_width, 22)];
         let (k, v) = (parts[0].y, parts[1].y);
@@ -206,15 +275,18 @@ fn attention() -> Vec<Case> {
             kv_heads: kv_heads as u32,
             head_dim: head_dim as u32,
             kind,
-            window,
+            window: reach.most(),
+            latent: false,
         };
         b.program.caches.push(group);
         let cache = CacheRef { group: 0, layer: 0 };
-        b.op(KvWrite { k, v, cache });
+        b.op(KvWrite { k, v: Some(v), cache });
         let y = b.slot(q_width, Domain::Rows);
         let scale = 0.5 / head_dim as f32;
-        b.op(Attend { q: Slot(0), y, cache, heads: heads as u32, scale, window });
-        let name = format!("attend {heads}/{kv_heads}x{head_dim} {kind:?}, window {window:?}");
+        let sinks = sinks.then(|| b.weight(random_tensor(Kind::F32, 1, heads, 23)));
+        let (q, heads) = (Slot(0), heads as u32);
+        b.op(Attend { q, y, cache, heads, scale, temperature, cap, sinks, reach });
+        let name = format!("attend {heads}/{kv_heads}x{head_dim} {kind:?}, {reach:?}, cap {cap:?}");
         let tolerance = match kind {
             KvKind::F32 => 1e-5,
             // Products that differ in the last bit may round to neighbouring halves.

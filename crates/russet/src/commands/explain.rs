@@ -42,6 +42,8 @@ fn costs(program: &Program, context: usize, text: &mut String) {
     };
     line("a token at the start", Load::decode(1.0));
     line(&format!("a token at the end of {context}"), Load::decode(context as f64));
+    let batch = Load { rows: 16.0, outputs: 16.0, context: 1.0, reads: 16.0 };
+    line("one of 16 sequences at the start", batch);
     line("a prompt of 512", Load::prompt(512.0, 0.0));
     for group in &program.caches {
         let kept = group.window.map_or_else(|| "all".to_owned(), |window| window.to_string());

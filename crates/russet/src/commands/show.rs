@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use blocks::Kind;
-use ops::{Op, Program};
+use ops::{Op, Program, Reach, Up};
 use russet::{Defaults, Opened, Origin};
 use weights::{Container, GgufValue, Source};
 
@@ -79,7 +79,14 @@ fn model(opened: &Opened, out: &mut Lines) {
     let size = opened.source.file_bytes();
     out.add("file", format!("{container}, {size} bytes ({})", bytes(size as f64)));
     out.add("architecture", spec.family);
-    out.add("parameters", spec.parameters().to_string());
+    let (all, active) = (spec.parameters(), spec.active_parameters());
+    out.add(
+        "parameters",
+        match all == active {
+            true => all.to_string(),
+            false => format!("{all}, of which {active} take part in a token"),
+        },
+    );
     out.add("layers", spec.layers.len().to_string());
     out.add("width", spec.dim.to_string());
     out.add("attention", distinct(program, attention));
@@ -116,7 +123,11 @@ fn distinct(program: &Program, describe: fn(&Program, &Op) -> Option<String>) ->
 fn attention(program: &Program, op: &Op) -> Option<String> {
     let Op::Attend(op) = op else { return None };
     let cache = program.cache(op.cache);
-    let window = op.window.map_or_else(String::new, |window| format!(", window of {window}"));
+    let window = match op.reach {
+        Reach::All => String::new(),
+        Reach::Window(window) => format!(", window of {window}"),
+        Reach::Chunk(chunk) => format!(", chunks of {chunk}"),
+    };
     let (heads, kv_heads, dim) = (op.heads, cache.kv_heads, cache.head_dim);
     Some(format!("{heads} heads of {dim} on {kv_heads} of keys and values{window}"))
 }
@@ -124,7 +135,9 @@ fn attention(program: &Program, op: &Op) -> Option<String> {
 fn feed_forward(program: &Program, op: &Op) -> Option<String> {
     let Op::GatedAct(op) = op else { return None };
     let act = format!("{:?}", op.act).to_lowercase();
-    Some(format!("{} wide, gated by {act}", program.slot(op.y).width))
+    let act = act.split_whitespace().next().unwrap_or_default();
+    let how = if op.up == Up::None { "with" } else { "gated by" };
+    Some(format!("{} wide, {how} {act}", program.slot(op.y).width))
 }
 
 fn rope(program: &Program, op: &Op) -> Option<String> {

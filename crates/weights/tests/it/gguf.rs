@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use blocks::{Bytes, Kind};
-use model::{Mixer, Part, Scaling, Spec};
+use model::{Part, Scaling, Spec};
 use weights::{Container, Gguf, GgufValue, Source, WeightError};
 
 use crate::writer::{self, Dir, Tensor, array, string, values};
@@ -219,15 +219,16 @@ fn headers_that_contradict_themselves_are_refused() {
 }
 
 #[test]
-fn lists_for_each_layer_count_where_they_are_equal() {
-    let with = |items: [u32; 2]| {
+fn a_list_has_a_number_for_each_layer() {
+    let with = |items: &[u32]| {
         let mut gguf = writer::Gguf::llama();
-        let items = items.map(|n| n.to_le_bytes().to_vec());
+        let items: Vec<_> = items.iter().map(|n| n.to_le_bytes().to_vec()).collect();
         gguf.key("llama.attention.head_count_kv", 9, array(5, &items));
         source(&gguf)
     };
-    whole(with([2, 2])).unwrap();
-    refused(with([2, 4]), &["llama.attention.head_count_kv", "not support"]);
+    whole(with(&[2, 2])).unwrap();
+    refused(with(&[2, 4]), &["blk.1.attn_k.weight", "[16, 16]"]);
+    refused(with(&[2, 2, 4]), &["llama.attention.head_count_kv", "for each layer"]);
 }
 
 #[test]
@@ -244,10 +245,10 @@ fn biases_heads_and_sizes_follow_from_the_tensors() {
     let source = whole(source(&gguf)).unwrap();
     assert_eq!(source.ignored(), ["rope_freqs.weight"]);
     let spec = spec(&source);
-    let Mixer::Attention(attention) = &spec.layers[1].mixer;
+    let attention = spec.layers[1].attention().unwrap();
     assert!(spec.tied && attention.qkv_bias && attention.out_bias);
     assert_eq!(spec.vocab, 24);
-    assert!(matches!(&attention.rope.scaling, Scaling::Divisors(list)
+    assert!(matches!(&attention.rope.as_ref().unwrap().scaling, Scaling::Divisors(list)
         if *list == values("rope_freqs.weight", 2)));
     holds_its_values(&source);
 }
@@ -295,8 +296,8 @@ fn scalings_are_read_from_keys_and_tensors() {
         let mut gguf = writer::Gguf::llama();
         change(&mut gguf);
         let source = source(&gguf).unwrap();
-        let Mixer::Attention(attention) = spec(&source).layers.swap_remove(0).mixer;
-        attention.rope
+        let attention = spec(&source).layers[0].attention().unwrap().clone();
+        attention.rope.unwrap()
     };
     // A factor without a type is linear.
     let linear = rope(&|g| g.f32("llama.rope.scaling.factor", 4.0));

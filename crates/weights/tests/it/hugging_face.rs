@@ -1,6 +1,6 @@
 //! Hugging Face directories: shards, both forms of config.json, and what is refused.
 
-use model::{Mixer, Part, Scaling, Spec};
+use model::{Part, Reach, Scaling, Spec};
 use serde_json::{Value, json};
 use weights::{Container, SafeFile, SafeHeader, SideFiles, Source};
 
@@ -83,9 +83,12 @@ fn both_forms_of_config_describe_one_model() {
     let four = described("four", json!({"rope_scaling": scaling, "rope_theta": 500000.0}));
     let five = described("five", json!({"rope_parameters": parameters, "rope_theta": null}));
     assert_eq!(four, five);
-    let Mixer::Attention(attention) = &five.layers[0].mixer;
-    assert_eq!(attention.rope.theta, 500_000.0);
-    assert!(matches!(attention.rope.scaling, Scaling::Llama3 { original: 32, .. }));
+    let attention = five.layers[0].attention().unwrap();
+    assert_eq!(attention.rope.as_ref().unwrap().theta, 500_000.0);
+    assert!(matches!(
+        attention.rope.as_ref().unwrap().scaling,
+        Scaling::Llama3 { original: 32, .. }
+    ));
 }
 
 /// The configurations and frequencies that transformers made, through our reading of config.json.
@@ -97,9 +100,10 @@ fn scalings_of_config_json_are_those_of_transformers() {
         let dir = Dir::new("rope");
         directory(&dir, &case["config"], &writer::llama(false));
         let spec = spec(&Source::open(dir.path()).unwrap());
-        let Mixer::Attention(attention) = &spec.layers[0].mixer;
+        let attention = spec.layers[0].attention().unwrap();
         for table in case["tables"].as_array().unwrap() {
-            let ours = attention.rope.table(table["length"].as_u64().unwrap() as u32);
+            let ours =
+                attention.rope.as_ref().unwrap().table(table["length"].as_u64().unwrap() as u32);
             let theirs = table["inv_freq"].as_array().unwrap();
             assert_eq!(ours.frequencies.len(), theirs.len(), "{}", case["name"]);
             for (a, b) in ours.frequencies.iter().zip(theirs) {
@@ -117,26 +121,25 @@ fn keys_left_out_have_the_defaults_of_their_class() {
     let mistral = json!({"architectures": ["MistralForCausalLM"], "num_key_value_heads": null,
         "num_attention_heads": 8, "rope_theta": null, "hidden_act": null});
     let spec = described("mistral", mistral);
-    let Mixer::Attention(attention) = &spec.layers[0].mixer;
-    assert_eq!((attention.kv_heads, attention.window), (8, Some(4096)));
-    assert_eq!(attention.rope.theta, 10_000.0);
+    let attention = spec.layers[0].attention().unwrap();
+    assert_eq!((attention.kv_heads, attention.reach), (8, Reach::Window(4096)));
+    assert_eq!(attention.rope.as_ref().unwrap().theta, 10_000.0);
     let mut config = config(json!({"architectures": ["MistralForCausalLM"]}));
     config["sliding_window"] = Value::Null;
     let dir = Dir::new("null");
     directory(&dir, &config, &writer::llama(false));
-    let Mixer::Attention(attention) =
-        self::spec(&Source::open(dir.path()).unwrap()).layers.swap_remove(0).mixer;
-    assert_eq!(attention.window, None);
+    let spec = self::spec(&Source::open(dir.path()).unwrap());
+    assert_eq!(spec.layers[0].attention().unwrap().reach, Reach::All);
 
     let qwen = json!({"architectures": null, "model_type": "qwen2", "use_sliding_window": true,
         "sliding_window": 8, "max_window_layers": 1});
     let spec = described("qwen", qwen);
     let window = |layer: &model::Layer| {
-        let Mixer::Attention(attention) = &layer.mixer;
-        (attention.window, attention.qkv_bias, attention.out_bias)
+        let attention = layer.attention().unwrap();
+        (attention.reach, attention.qkv_bias, attention.out_bias)
     };
     let windows: Vec<_> = spec.layers.iter().map(window).collect();
-    assert_eq!(windows, [(None, true, false), (Some(8), true, false)]);
+    assert_eq!(windows, [(Reach::All, true, false), (Reach::Window(8), true, false)]);
 }
 
 #[test]
@@ -156,7 +159,7 @@ fn what_cannot_be_honoured_is_refused_by_key_and_value() {
         (json!({"quantization_config": {"quant_method": "quip"}}), ["quant_method", "quip"]),
         (json!({"rope_scaling": {"rope_type": "spiral", "factor": 2}}), ["rope_type", "spiral"]),
         (json!({"rope_scaling": {"type": "linear"}}), ["factor", "lacks"]),
-        (json!({"rope_scaling": {"mrope_section": [1, 2]}}), ["mrope_section", "[1,2]"]),
+        (json!({"rope_scaling": {"spin": [1, 2]}}), ["rope_scaling.spin", "[1,2]"]),
         (
             json!({"rope_parameters": {"full_attention": {"rope_theta": 1}}}),
             ["full_attention", "1"],

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use blocks::Tensor;
-use model::{Mixer, Part, Spec};
+use model::{Part, Spec};
 use weights::{Bound, Container, SafeFile, Source};
 
 /// The folder beside the repository that holds reference data, if this machine has it.
@@ -53,15 +53,16 @@ fn same(directory: &Path, gguf: &Path) {
         assert_eq!(a.spec, b.spec);
         let mut ours = ours.to_f32();
         if permuted && matches!(a.spec.part, Part::Q | Part::K) {
-            let Mixer::Attention(attention) = &spec.layers[0].mixer;
+            let attention = spec.layers[0].attention().unwrap();
             ours = unpermuted(&ours, a.spec.cols as usize, attention.head_dim as usize);
         }
         assert!(ours == theirs.to_f32(), "{gguf:?}: {} is not {}", a.name, b.name);
     }
     // The rotation is the same one, whether by parameters or by a list of divisors.
     for (a, b) in spec.layers.iter().zip(&hf_spec.layers) {
-        let (Mixer::Attention(a), Mixer::Attention(b)) = (&a.mixer, &b.mixer);
-        let (a, b) = (a.rope.table(512), b.rope.table(512));
+        let (a, b) = (a.attention().unwrap(), b.attention().unwrap());
+        let table = |rope: &Option<model::Rope>| rope.as_ref().unwrap().table(512);
+        let (a, b) = (table(&a.rope), table(&b.rope));
         for (a, b) in a.frequencies.iter().zip(&b.frequencies) {
             assert!((a / b - 1.0).abs() < 1e-6, "{gguf:?}: {a} {b}");
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ops::{
-    Backend, Executor, Input, Mask, Op, Output, PAGE, Profile, Program, Row, Sequence, Sizes, Step,
+    Backend, Executor, Input, Mask, Op, Output, PAGE, Profile, Program, Row, Sequence, Sizes,
+    StateWrite, States, Step,
 };
 use russet::Opened;
 
@@ -16,6 +17,8 @@ pub struct Rig {
     tables: Vec<Vec<u32>>,
     vocab: u32,
     chunk: usize,
+    /// The slot that holds the recurrent state, if there is one.
+    state: u32,
     rows: Vec<Row>,
     random: u64,
 }
@@ -32,11 +35,14 @@ impl Rig {
         program.ops().try_for_each(|op| backend.supports(op, &program))?;
         let pages = positions.div_ceil(PAGE);
         let groups = program.caches.len();
-        let sizes = Sizes { rows: chunk, outputs: 1, pages: vec![pages; groups], sampled: 1 };
+        let states = if program.state_width > 0 { 2 } else { 0 };
+        let pages_of = vec![pages; groups];
+        let sizes = Sizes { rows: chunk, outputs: 1, pages: pages_of, sampled: 1, states };
         let vocab = vocab(&program, opened.plan.spec.vocab);
         let executor = backend.load(program, opened.weights()?, sizes)?;
         let tables = vec![(0..pages as u32).collect(); groups];
-        Ok(Rig { executor, tables, vocab, chunk, rows: Vec::with_capacity(chunk), random: 42 })
+        let rows = Vec::with_capacity(chunk);
+        Ok(Rig { executor, tables, vocab, chunk, state: 0, rows, random: 42 })
     }
 
     /// Runs a test once; what lies before its depth is there already.
@@ -82,7 +88,13 @@ impl Rig {
             });
         }
         let length = first + count;
-        let sequences = [Sequence { tables: &self.tables, length, mask: Mask::default() }];
+        // Two slots in turn: a step does not write the state that it reads.
+        let read = self.state;
+        self.state = 1 - read;
+        let writes = [StateWrite { after: length, slot: self.state }];
+        let states = States { read, writes: &writes };
+        let tables = &self.tables[..];
+        let sequences = [Sequence { tables, length, mask: Mask::default(), states }];
         let step = Step { rows: &self.rows, sequences: &sequences, embeddings: &[], cancel: None };
         let ticket = self.executor.submit(&step)?;
         self.executor.wait(ticket)?;
