@@ -60,9 +60,8 @@ pub const FAMILIES: &[Family] = &[
         gguf: "llama",
         hugging_face: "LlamaForCausalLM",
         defaults: &[("norm_eps", EPS), ("context", Value::Int(2048))],
-        // In GGUF files Mixtral has this name.
-        reads: &["experts"],
-        describe: dense::llama_or_mixtral,
+        reads: &[],
+        describe: base::llama,
     },
     Family {
         gguf: "mistral",

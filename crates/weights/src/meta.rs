@@ -102,6 +102,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     for (of, key, value) in names::FACTS.iter().filter(|(of, ..)| *of == family) {
         meta.set(key, of, value.clone());
     }
+    let mixed = names::WITH_EXPERTS.iter().find(|(of, _)| *of == family);
+    if let (Some((_, other)), Some(Value::Int(1..))) = (mixed, meta.get("experts")) {
+        meta.set("family", "general.architecture", Value::Text((*other).to_owned()));
+    }
     // Layers that draft further tokens are counted among the others.
     if let (Some(Value::Int(all)), Some(Value::Int(drafts))) =
         (meta.get("layers"), meta.get("draft_layers"))

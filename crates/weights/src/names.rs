@@ -184,6 +184,9 @@ pub const UNWINDOWED: &[&str] = &["gemma2"];
 /// Architectures of whose logits GGUF's `logit_scale` is the divisor.
 pub const DIVIDED: &[&str] = &["granite"];
 
+/// Architectures whose GGUF files with experts are of another family.
+pub const WITH_EXPERTS: &[(&str, &str)] = &[("llama", "mixtral")];
+
 /// What is true of an architecture and not said in its GGUF files.
 pub const FACTS: &[(&str, &str, Value)] = &[
     ("gpt-oss", "rope_scaling.truncate", Value::Bool(false)),

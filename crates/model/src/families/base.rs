@@ -25,16 +25,17 @@ pub fn llama(m: &Meta) -> Result<Spec, SpecError> {
         None => dim / heads,
     };
     let dense = Dense { hidden: 0, act: act(m)?, gated: true, bias: m.flag("mlp_bias")? };
+    let kv_heads = kv_heads.unwrap_or_else(|| vec![heads; count as usize]);
+    kv_heads.iter().try_for_each(|kv_heads| check_heads(m, heads, *kv_heads, head_dim))?;
     let rope = rope(m, head_dim)?;
     let layer = |i: usize| {
-        let kv_heads = kv_heads.as_ref().map_or(heads, |list| list[i]);
         let dense = Dense { hidden: hidden[i], ..dense };
         if dense.hidden == 0 || dense.hidden > MAX_WIDTH {
             return Err(m.invalid("ffn_dim", "a positive size of sensible magnitude"));
         }
         let mixer = Mixer::Attention(Attention {
             heads,
-            kv_heads,
+            kv_heads: kv_heads[i],
             head_dim,
             rope: Some(rope.clone()),
             scale: (head_dim as f32).powf(-0.5),
@@ -49,7 +50,6 @@ pub fn llama(m: &Meta) -> Result<Spec, SpecError> {
             out_bias: m.flag("out_bias")?,
             gate: false,
         });
-        check_heads(m, heads, kv_heads, head_dim)?;
         let (ffn, block) = (Ffn::Dense(dense), Block::Before);
         Ok(Layer { mixer, ffn, block, residual_scale: 1.0, scaled: false })
     };

@@ -1,18 +1,9 @@
 //! Families of one feed-forward network in each layer.
 
 use super::base::{act, llama, local_layers, nonzero, rotated_layers, window, windowed};
-use super::mixed::mixtral;
 use crate::meta::{Meta, SpecError, Value};
 use crate::rope::Pairing;
 use crate::spec::{Attention, Block, Ffn, Norm, QkNorm, Reach, Spec, Temperature};
-
-/// Llama, or in GGUF files Mixtral, which has the same name there.
-pub fn llama_or_mixtral(m: &Meta) -> Result<Spec, SpecError> {
-    match m.opt_u32("experts")? {
-        None | Some(0) => llama(m),
-        Some(_) => mixtral(m),
-    }
-}
 
 /// Llama in which a row may see a window only.
 pub fn mistral(m: &Meta) -> Result<Spec, SpecError> {

@@ -11,7 +11,9 @@ pub fn rope(m: &Meta, head_dim: u32) -> Result<Rope, SpecError> {
         None => (f64::from(head_dim) * part) as u32,
     };
     if dims == 0 || dims % 2 != 0 || dims > head_dim {
-        return Err(m.invalid("rope_dims", "an even number up to the width of a head"));
+        let given = ["rope_dims", "partial_rotary"].into_iter().find(|key| m.get(key).is_some());
+        let expected = "what makes an even number up to the width of a head";
+        return Err(m.invalid(given.unwrap_or("head_dim"), expected));
     }
     let theta = m.opt_f32("rope_theta")?.unwrap_or(10_000.0);
     if theta <= 1.0 {

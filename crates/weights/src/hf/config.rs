@@ -14,8 +14,9 @@ pub fn meta(config: &Config) -> Result<(Meta, Vec<String>), WeightError> {
         // What the keys of another family mean is not known; that it is another says enough.
         return Ok((meta, Vec::new()));
     }
+    // An error that a key is missing gives the name that comes first.
+    KEYS.iter().rev().for_each(|(ours, theirs)| meta.spell(ours, theirs));
     for (ours, theirs) in KEYS {
-        meta.spell(ours, theirs);
         if let Some(value) = config.get(theirs) {
             meta.set(ours, theirs, entry(config, theirs, value)?);
         }
