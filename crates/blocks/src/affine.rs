@@ -44,20 +44,26 @@ pub(crate) fn ints(affine: Affine, row: Row<'_>, block: usize, out: &mut Ints) {
     out.scale[0] = 1;
     out.min[0] = 1;
     let q = out.q.first_chunk_mut().expect("a block holds 256 weights");
-    match affine.bits {
-        2 => unpack::<2>(row.data, block, q),
-        3 => unpack::<3>(row.data, block, q),
-        4 => unpack::<4>(row.data, block, q),
-        5 => unpack::<5>(row.data, block, q),
-        6 => unpack::<6>(row.data, block, q),
-        8 => q.copy_from_slice(&row.data[block * 32..][..32]),
+    unpack(affine.bits, row.data, block, q);
+}
+
+/// The 32 numbers of `bits` bits of block `block`.
+#[inline(always)]
+pub(crate) fn unpack(bits: u8, data: &[u8], block: usize, q: &mut [u8; 32]) {
+    match bits {
+        2 => eights::<2>(data, block, q),
+        3 => eights::<3>(data, block, q),
+        4 => eights::<4>(data, block, q),
+        5 => eights::<5>(data, block, q),
+        6 => eights::<6>(data, block, q),
+        8 => q.copy_from_slice(&data[block * 32..][..32]),
         bits => unreachable!("no affine format has {bits} bits"),
     }
 }
 
 /// Eight weights of `BITS` bits fill `BITS` bytes. They are moved to a byte each by halves.
 #[inline(always)]
-fn unpack<const BITS: usize>(data: &[u8], block: usize, q: &mut [u8; 32]) {
+fn eights<const BITS: usize>(data: &[u8], block: usize, q: &mut [u8; 32]) {
     let eights = data[block * 4 * BITS..][..4 * BITS].as_chunks::<BITS>().0;
     let mut words = [0; 4];
     for (word, bytes) in words.iter_mut().zip(eights) {

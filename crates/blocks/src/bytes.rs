@@ -10,18 +10,19 @@ pub struct Bytes {
     owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
     start: usize,
     len: usize,
+    owned: bool,
 }
 
 impl Bytes {
     /// The bytes in `range` of `owner`; `None` where the owner has fewer.
     pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Bytes> {
         (*owner).as_ref().get(range.clone())?;
-        Some(Bytes { owner, start: range.start, len: range.len() })
+        Some(Bytes { owner, start: range.start, len: range.len(), owned: false })
     }
 
-    /// All of `bytes`.
+    /// All of `bytes`, which lie in memory and in no file.
     pub fn from_vec(bytes: Vec<u8>) -> Bytes {
-        Bytes { start: 0, len: bytes.len(), owner: Arc::new(bytes) }
+        Bytes { start: 0, len: bytes.len(), owner: Arc::new(bytes), owned: true }
     }
 
     /// No bytes.
@@ -30,6 +31,7 @@ impl Bytes {
     }
 
     /// The bytes themselves.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &(*self.owner).as_ref()[self.start..self.start + self.len]
     }
@@ -40,12 +42,18 @@ impl Bytes {
             return None;
         }
         let start = self.start + range.start;
-        Some(Bytes { owner: Arc::clone(&self.owner), start, len: range.len() })
+        let owner = Arc::clone(&self.owner);
+        Some(Bytes { owner, start, len: range.len(), owned: self.owned })
     }
 
     /// How many bytes.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether they came from [`Bytes::from_vec`]: memory that no file gives back.
+    pub fn is_owned(&self) -> bool {
+        self.owned
     }
 
     /// Whether there are none.

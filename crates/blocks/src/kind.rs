@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::affine::{self, Affine};
 use crate::block::Format;
+use crate::indexed::{self, Indexed};
+use crate::scaled::{self, Scaled};
 use crate::{IntShape, Ints, Row};
 use crate::{
     iq1_m, iq1_s, iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs, iq4_nl, iq4_xs, mxfp4, nvfp4, plain,
@@ -20,6 +22,10 @@ macro_rules! kinds {
             $($(#[$doc])* $kind,)*
             /// MLX's affine groups of 2 to 8 bits: `scale * q + bias`.
             Affine(Affine),
+            /// The same where every column names its group.
+            Indexed(Indexed),
+            /// Floats of 4 or 8 bits whose scales lie apart: FP8, MXFP4, MXFP8, NVFP4.
+            Scaled(Scaled),
         }
 
         impl Kind {
@@ -38,15 +44,18 @@ macro_rules! kinds {
             pub fn ggml_id(self) -> Option<u32> {
                 match self {
                     $(Kind::$kind => Some($id),)*
-                    Kind::Affine(_) => None,
+                    Kind::Affine(_) | Kind::Indexed(_) | Kind::Scaled(_) => None,
                 }
             }
 
-            /// A format whose blocks hold their scales, or an affine one, whose blocks do not.
-            fn format(self) -> Result<&'static Format, Affine> {
+            fn layout(self) -> Layout {
                 match self {
-                    $(Kind::$kind => Ok(const { &Format::of::<$block>(stringify!($kind)) }),)*
-                    Kind::Affine(affine) => Err(affine),
+                    $(Kind::$kind => {
+                        Layout::Blocks(const { &Format::of::<$block>(stringify!($kind)) })
+                    })*
+                    Kind::Affine(affine) => Layout::Affine(affine),
+                    Kind::Indexed(indexed) => Layout::Indexed(indexed),
+                    Kind::Scaled(scaled) => Layout::Scaled(scaled),
                 }
             }
         }
@@ -108,6 +117,14 @@ kinds! {
     NVFP4 = 40, nvfp4::NVFP4;
 }
 
+/// A format whose blocks hold their scales, or one of those whose blocks do not.
+enum Layout {
+    Blocks(&'static Format),
+    Affine(Affine),
+    Indexed(Indexed),
+    Scaled(Scaled),
+}
+
 impl Kind {
     /// The name by which the format is known, as in `Q4_K` or `affine4/64`.
     pub fn name(self) -> String {
@@ -116,35 +133,55 @@ impl Kind {
 
     /// Weights per block.
     pub fn block_len(self) -> usize {
-        self.format().map_or_else(|affine| usize::from(affine.group), |format| format.len)
+        match self.layout() {
+            Layout::Blocks(format) => format.len,
+            Layout::Affine(affine) => usize::from(affine.group),
+            Layout::Indexed(_) => indexed::BLOCK,
+            Layout::Scaled(scaled) => scaled.block_len(),
+        }
     }
 
-    /// Bytes per block in a row's `data`; an affine block's scale and bias lie elsewhere.
+    /// Bytes per block in a row's `data`; scales and biases that lie elsewhere do not count.
     pub fn block_bytes(self) -> usize {
-        self.format().map_or_else(
-            |affine| usize::from(affine.group) * usize::from(affine.bits) / 8,
-            |format| format.bytes,
-        )
+        match self.layout() {
+            Layout::Blocks(format) => format.bytes,
+            Layout::Affine(affine) => usize::from(affine.group) * usize::from(affine.bits) / 8,
+            Layout::Indexed(indexed) => indexed::BLOCK * usize::from(indexed.bits) / 8,
+            Layout::Scaled(scaled) => scaled.block_len() * scaled.element.bits() / 8,
+        }
+    }
+
+    /// Whether there is such a format: parameters may name one that does not exist.
+    pub(crate) fn is_valid(self) -> bool {
+        match self.layout() {
+            Layout::Blocks(_) => true,
+            Layout::Affine(affine) => affine.is_valid(),
+            Layout::Indexed(indexed) => indexed.is_valid(),
+            Layout::Scaled(scaled) => scaled.is_valid(),
+        }
     }
 
     /// Bytes of a row's `data`; `None` where `cols` is no multiple of the block, on overflow, and
-    /// for affine parameters that no format has.
+    /// for parameters that no format has.
     pub fn row_bytes(self, cols: usize) -> Option<usize> {
-        let known = self.format().map_or_else(Affine::is_valid, |_| true);
         let len = self.block_len();
-        if !known || !cols.is_multiple_of(len) {
+        if !self.is_valid() || !cols.is_multiple_of(len) {
             return None;
         }
         (cols / len).checked_mul(self.block_bytes())
     }
 
-    /// Bits per weight, with all scales and biases.
+    /// Bits per weight, with all scales and biases that a large matrix has.
     pub fn bits_per_weight(self) -> f64 {
-        let apart = match self {
-            Kind::Affine(affine) => 2 * affine.scale.bytes(),
-            _ => 0,
+        let apart = match self.layout() {
+            Layout::Blocks(_) => 0.0,
+            Layout::Affine(affine) => (16 * affine.scale.bytes()) as f64 / f64::from(affine.group),
+            Layout::Indexed(indexed) => {
+                (16 * indexed.scale.bytes()) as f64 / f64::from(indexed.group)
+            }
+            Layout::Scaled(scaled) => scaled.scale_bits_per_weight(),
         };
-        (8 * (self.block_bytes() + apart)) as f64 / self.block_len() as f64
+        (8 * self.block_bytes()) as f64 / self.block_len() as f64 + apart
     }
 
     /// Decodes `out.len()` weights of a row from column `from`; both are multiples of the block.
@@ -157,19 +194,26 @@ impl Kind {
             from.is_multiple_of(len) && out.len().is_multiple_of(len),
             "whole blocks of {self}"
         );
-        match self.format() {
-            Ok(format) => {
+        match self.layout() {
+            Layout::Blocks(format) => {
                 let blocks = from / len..(from + out.len()) / len;
                 let bytes = blocks.start * format.bytes..blocks.end * format.bytes;
                 (format.decode)(&row.data[bytes], out);
             }
-            Err(affine) => affine::decode(affine, row, from, out),
+            Layout::Affine(affine) => affine::decode(affine, row, from, out),
+            Layout::Indexed(indexed) => indexed::decode(indexed, row, from, out),
+            Layout::Scaled(scaled) => scaled::decode(scaled, row, from, out),
         }
     }
 
     /// How a block looks as integers; `None` where the format's numbers are not integers.
     pub fn int_shape(self) -> Option<IntShape> {
-        self.format().map_or(Some(affine::INTS), |format| format.ints)
+        match self.layout() {
+            Layout::Blocks(format) => format.ints,
+            Layout::Affine(_) => Some(affine::INTS),
+            Layout::Indexed(_) => None,
+            Layout::Scaled(scaled) => scaled.int_shape(),
+        }
     }
 
     /// Unpacks block `block` of a row, counted in blocks of [`IntShape::n`] weights.
@@ -177,21 +221,25 @@ impl Kind {
     /// # Panics
     /// Where the row has no such block or the kind no [`Kind::int_shape`].
     pub fn ints(self, row: Row<'_>, block: usize, out: &mut Ints) {
-        match self.format() {
-            Ok(format) => {
+        match self.layout() {
+            Layout::Blocks(format) => {
                 let bytes = &row.data[block * format.bytes..][..format.bytes];
                 (format.unpack)(bytes, out);
             }
-            Err(affine) => affine::ints(affine, row, block, out),
+            Layout::Affine(affine) => affine::ints(affine, row, block, out),
+            Layout::Indexed(_) => unreachable!("the weights of a block share no scale"),
+            Layout::Scaled(scaled) => scaled::ints(scaled, row, block, out),
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.format() {
-            Ok(format) => f.write_str(format.name),
-            Err(affine) => write!(f, "affine{}/{}", affine.bits, affine.group),
+        match self.layout() {
+            Layout::Blocks(format) => f.write_str(format.name),
+            Layout::Affine(affine) => write!(f, "affine{}/{}", affine.bits, affine.group),
+            Layout::Indexed(indexed) => write!(f, "indexed{}/{}", indexed.bits, indexed.group),
+            Layout::Scaled(scaled) => scaled.fmt(f),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) static DOUBLED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 1
 
 /// Half of the power of two that the exponent stands for.
 #[inline(always)]
-fn half_of_power(exponent: u8) -> f32 {
+pub(crate) fn half_of_power(exponent: u8) -> f32 {
     // The two smallest halves lie below the normal numbers.
     let subnormal = 0x0020_0000 << (exponent & 1);
     let normal = u32::from(exponent.wrapping_sub(1)) << 23;

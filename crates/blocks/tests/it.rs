@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use blocks::{Affine, Bytes, Ints, Kind, Misshapen, Plain, Tensor};
+use blocks::{
+    Affine, Bytes, Element, Global, Indexed, Ints, Kind, Misshapen, Plain, Scale, Scaled, Tensor,
+    Tile,
+};
 use safetensors::SafeTensors;
 
 #[test]
@@ -50,6 +53,96 @@ fn affine_groups_decode_as_in_mlx() {
 }
 
 #[test]
+fn scaled_floats_decode_as_in_mlx_and_ml_dtypes() {
+    let file = include_bytes!("fixtures/scaled.safetensors");
+    let tensors = SafeTensors::deserialize(file).unwrap();
+    let fp8 = |rows, cols, scale| {
+        let tile = Tile { rows, cols };
+        Scaled { element: Element::E4M3, scale, tile, global: None }
+    };
+    for scaled in [
+        Scaled::MXFP4,
+        Scaled::MXFP8,
+        Scaled::NVFP4,
+        fp8(8, 16, Scale::Plain(Plain::F32)),
+        fp8(16, 32, Scale::Plain(Plain::BF16)),
+        fp8(1, Tile::ALL, Scale::Plain(Plain::F16)),
+        fp8(Tile::ALL, Tile::ALL, Scale::Plain(Plain::F32)),
+        fp8(4, 24, Scale::E8M0),
+    ] {
+        let name = |part: &str| format!("{}.{part}", Kind::Scaled(scaled));
+        let bytes = |part| Bytes::from_vec(tensors.tensor(&name(part)).unwrap().data().to_vec());
+        let values = tensors.tensor(&name("values")).unwrap();
+        let [rows, cols] = values.shape() else { panic!("a matrix") };
+        let (data, scales) = (bytes("data"), bytes("scales"));
+        let ours = Tensor::scaled(scaled, *rows, *cols, data, scales, Bytes::empty()).unwrap();
+        assert_equal(&ours.to_f32(), &floats(values.data()), &name("values"));
+        for first in 0..*rows {
+            let values = &floats(values.data())[first * cols..];
+            assert_equal(&ours.rows(first..*rows).to_f32(), values, &name("rows"));
+            let one = ours.rows(first / 2..*rows).rows(first - first / 2..first - first / 2 + 1);
+            assert_equal(&one.to_f32(), &values[..*cols], &name("row"));
+        }
+    }
+}
+
+#[test]
+fn a_scale_of_the_whole_matrix_multiplies_or_divides() {
+    let plain = random(Kind::Scaled(Scaled::NVFP4), 4, 64);
+    for (global, factor) in [(Global::Times, 3.0f32), (Global::Per, 1.0 / 4.0)] {
+        let number = if global == Global::Times { 3.0f32 } else { 4.0 };
+        let with = Tensor::scaled(
+            Scaled { global: Some(global), ..Scaled::NVFP4 },
+            4,
+            64,
+            plain.data.clone(),
+            plain.scales.clone(),
+            Bytes::from_vec(number.to_le_bytes().to_vec()),
+        );
+        // A small factor and few bits in each number: every product is exact.
+        let expected: Vec<f32> = plain.to_f32().iter().map(|w| w * factor).collect();
+        assert_equal(&with.unwrap().rows(1..3).to_f32(), &expected[64..192], "nvfp4");
+    }
+}
+
+#[test]
+fn columns_by_index_take_their_groups_scale() {
+    let indexed = Indexed { bits: 4, group: 32, scale: Plain::F32 };
+    let f32s = |numbers: &[f32]| {
+        Bytes::from_vec(numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+    };
+    let group = |col: usize| (col * 7 % 64) as i32 / 32;
+    let index: Vec<u8> = (0..64).flat_map(|col| group(col).to_le_bytes()).collect();
+    let with = |index: Vec<u8>| {
+        let data = Bytes::from_vec((0..64).map(|i| (i * 37) as u8).collect());
+        let parts = [data, f32s(&[1.0, 0.5, 3.0, 0.25]), f32s(&[-8.0, 2.0, 0.0, -1.0])];
+        Tensor::indexed(indexed, 2, 64, parts, Bytes::from_vec(index))
+    };
+    let tensor = with(index.clone()).unwrap();
+    let expected = |row: usize, col: usize| {
+        let byte = ((row * 32 + col / 2) * 37) as u8;
+        let q = if col.is_multiple_of(2) { byte & 15 } else { byte >> 4 };
+        let (scale, bias) =
+            [(1.0, -8.0), (0.5, 2.0), (3.0, 0.0), (0.25, -1.0)][2 * row + group(col) as usize];
+        scale * f32::from(q) + bias
+    };
+    let all: Vec<f32> = (0..128).map(|i| expected(i / 64, i % 64)).collect();
+    assert_same(&tensor.to_f32(), &all, "by index");
+    assert_same(&tensor.rows(1..2).to_f32(), &all[64..], "by index");
+    let mut half = [0.0; 32];
+    tensor.kind.decode(tensor.row(1), 32, &mut half);
+    assert_same(&half, &all[96..], "by index");
+    for group in [2i32, -1, i32::MIN] {
+        let mut wrong = index.clone();
+        wrong[4 * 9..4 * 10].copy_from_slice(&group.to_le_bytes());
+        let error = with(wrong).unwrap_err();
+        assert_eq!(error, Misshapen::Index { col: 9, group, groups: 2 });
+    }
+    let error = with(index[4..].to_vec()).unwrap_err();
+    assert!(matches!(error, Misshapen::Length { part: "index", .. }), "{error}");
+}
+
+#[test]
 fn plain_floats_decode_as_in_the_half_crate() {
     let bits: Vec<u16> = (0..1000).map(|i| i * 65).collect();
     // One byte into a buffer, no number is aligned.
@@ -71,6 +164,9 @@ fn integers_are_the_weights() {
     }
     for affine in affines() {
         check_ints(&random(Kind::Affine(affine), 3, 512));
+    }
+    for kind in scaled() {
+        check_ints(&random(kind, 3, 512));
     }
 }
 
@@ -98,6 +194,9 @@ fn wrong_lengths_are_errors() {
             Kind::Affine(affine) => {
                 Tensor::affine(affine, rows, cols, data.clone(), scales.clone(), biases.clone())
             }
+            Kind::Scaled(scaled) => {
+                Tensor::scaled(scaled, rows, cols, data.clone(), scales.clone(), biases.clone())
+            }
             _ => Tensor::new(kind, rows, cols, data.clone()),
         };
         assert!(with(2, 256, &data, &scales, &biases).is_ok());
@@ -112,6 +211,11 @@ fn wrong_lengths_are_errors() {
         if let Kind::Affine(_) = kind {
             wrong_length(with(2, 256, &data, &shorter(&scales), &biases), "scales");
             wrong_length(with(2, 256, &data, &scales, &Bytes::empty()), "biases");
+            wrong_length(Tensor::new(kind, 2, 256, data.clone()), "scales");
+        }
+        if let Kind::Scaled(_) = kind {
+            wrong_length(with(2, 256, &data, &shorter(&scales), &biases), "scales");
+            wrong_length(with(2, 256, &data, &scales, &Bytes::from_vec(vec![0; 5])), "biases");
             wrong_length(Tensor::new(kind, 2, 256, data.clone()), "scales");
         }
         if kind.block_len() > 1 {
@@ -165,9 +269,23 @@ fn sizes_count_scales_and_biases() {
     assert_eq!(affine.bits_per_weight(), 4.5);
     assert_eq!(affine.name(), "affine4/64");
     assert_eq!(affine.row_bytes(128), Some(64));
+    assert_eq!(Kind::Scaled(Scaled::MXFP4).bits_per_weight(), 4.25);
+    assert_eq!(Kind::Scaled(Scaled::NVFP4).bits_per_weight(), 4.5);
     for kind in every() {
-        let tensor = random(kind, 2, 256);
-        assert_eq!(8.0 * tensor.bytes() as f64, 512.0 * kind.bits_per_weight(), "{kind}");
+        let tensor = random(kind, 128, 256);
+        let counted = kind.bits_per_weight();
+        let found = 8.0 * tensor.bytes() as f64 / (128.0 * 256.0);
+        // A scale of a row or a matrix does not count; here is one for 256 or 32768 weights.
+        let few = matches!(kind, Kind::Scaled(Scaled { tile: Tile { cols: Tile::ALL, .. }, .. }));
+        let global = matches!(kind, Kind::Scaled(Scaled { global: Some(_), .. }));
+        let bound = if few {
+            32.0 / 256.0
+        } else if global {
+            32.0 / 32768.0
+        } else {
+            0.0
+        };
+        assert!((0.0..=bound).contains(&(found - counted)), "{kind}: {found} and {counted}");
     }
 }
 
@@ -202,7 +320,27 @@ fn affines() -> impl Iterator<Item = Affine> {
 }
 
 fn every() -> impl Iterator<Item = Kind> {
-    Kind::GGUF.iter().copied().chain(affines().map(Kind::Affine))
+    Kind::GGUF.iter().copied().chain(affines().map(Kind::Affine)).chain(scaled())
+}
+
+fn scaled() -> impl Iterator<Item = Kind> {
+    let fp8 = |rows, cols, plain| Scaled {
+        element: Element::E4M3,
+        scale: Scale::Plain(plain),
+        tile: Tile { rows, cols },
+        global: None,
+    };
+    let kinds = [
+        Scaled::MXFP4,
+        Scaled::MXFP8,
+        Scaled::NVFP4,
+        Scaled { global: Some(Global::Times), ..Scaled::NVFP4 },
+        fp8(128, 128, Plain::F32),
+        fp8(2, 64, Plain::BF16),
+        fp8(1, Tile::ALL, Plain::F32),
+        fp8(Tile::ALL, Tile::ALL, Plain::F32),
+    ];
+    kinds.into_iter().map(Kind::Scaled)
 }
 
 fn agree_with_gguf(file: &[u8], name: fn(Kind, &str) -> String) {
@@ -226,7 +364,9 @@ fn check_gguf(kind: Kind, tensors: &SafeTensors<'_>, blocks: &str, values: &str)
 fn check_ints(tensor: &Tensor) {
     let kind = tensor.kind;
     let Some(shape) = kind.int_shape() else {
-        assert_eq!(kind, Kind::NVFP4, "the only packed kind without integers");
+        let fp4 = matches!(kind, Kind::Scaled(scaled) if scaled == Scaled::MXFP4);
+        let scaled = matches!(kind, Kind::Scaled(_));
+        assert!(kind == Kind::NVFP4 || scaled && !fp4, "{kind} has integers");
         return;
     };
     // What an earlier block left behind must not show.
@@ -260,6 +400,14 @@ fn assert_same(ours: &[f32], theirs: &[f32], what: &str) {
     }
 }
 
+/// The same numbers, whatever the sign of a zero.
+fn assert_equal(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (k, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        assert!(a == b || a.is_nan() && b.is_nan(), "{what}: weight {k} is {a:e} instead of {b:e}");
+    }
+}
+
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
@@ -280,6 +428,12 @@ fn random(kind: Kind, rows: usize, cols: usize) -> Tensor {
             let len = rows * cols / usize::from(affine.group) * affine.scale.bytes();
             let (scales, biases) = (bytes(len), bytes(len));
             Tensor::affine(affine, rows, cols, data, scales, biases).unwrap()
+        }
+        Kind::Scaled(scaled) => {
+            let tiles = rows.div_ceil(scaled.tile.rows as usize) * scaled.tiles(cols);
+            let scales = bytes(tiles * scaled.scale.bytes());
+            let global = bytes(if scaled.global.is_some() { 4 } else { 0 });
+            Tensor::scaled(scaled, rows, cols, data, scales, global).unwrap()
         }
         _ => Tensor::new(kind, rows, cols, data).unwrap(),
     }

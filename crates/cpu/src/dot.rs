@@ -27,46 +27,43 @@ pub fn dot4<S: Simd>(
     ahead: &[u8],
 ) -> [f32; 4] {
     match kind {
-        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows), x, ahead),
-        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows), x, ahead),
+        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows, x.q.len() / 32), x, ahead),
+        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows, x.q.len() / 32), x, ahead),
         Kind::Q4_K => q4_k::dot4(s, rows, x, ahead),
         Kind::Q5_K => q5_k::dot4(s, rows, x, ahead),
         Kind::Q6_K => q6_k::dot4(s, rows, x, ahead),
         Kind::Affine(affine) if affine.bits == 4 => {
-            pairs::dot4(s, &affine4::Affine4::new(affine, rows), x, ahead)
+            pairs::dot4(s, &affine4::Affine4::new(affine, rows, x.q.len() / 32), x, ahead)
         }
         _ => generic::dot4(s, kind, rows, x, ahead),
     }
 }
 
-/// The blocks of four rows.
+/// The `count` blocks of four rows.
 #[inline(always)]
-fn blocks<const BYTES: usize>(rows: [Row<'_>; 4]) -> [&[[u8; BYTES]]; 4] {
-    let [a, b, c, d] = rows;
-    [a.data.as_chunks().0, b.data.as_chunks().0, c.data.as_chunks().0, d.data.as_chunks().0]
+fn blocks<const BYTES: usize>(rows: [Row<'_>; 4], count: usize) -> [&[[u8; BYTES]]; 4] {
+    let blocks = |r: usize| &rows[r].data.as_chunks().0[..count];
+    [blocks(0), blocks(1), blocks(2), blocks(3)]
 }
 
-/// The halves at byte `at` of block `b` of four rows, widened.
+/// The halves at byte `AT` of block `b` of four rows, widened. Four bytes are read for two: that
+/// is one instruction.
 #[inline(always)]
-fn halves<S: Simd, const BYTES: usize>(
+fn halves<S: Simd, const BYTES: usize, const AT: usize>(
     s: S,
     rows: &[&[[u8; BYTES]]; 4],
     b: usize,
-    at: usize,
 ) -> S::Q {
-    let mut bits = [0; 4];
-    for (bits, row) in bits.iter_mut().zip(rows) {
-        *bits = half(&row[b][at..]);
-    }
-    s.q_f16(bits)
+    s.q_f16(rows.map(|row| row[b][AT..].first_chunk().expect("four bytes")))
 }
 
 /// Fetches part `i` of the bytes ahead, parts being `size` bytes long.
 #[inline(always)]
 pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
-    let lines = size.div_ceil(64);
-    for line in 0..lines {
-        s.prefetch(ahead, i * size + 64 * line);
+    if let Some(part) = ahead.get(i * size..(i + 1) * size) {
+        for line in part.chunks(64) {
+            s.prefetch(line);
+        }
     }
 }
 

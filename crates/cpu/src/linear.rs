@@ -10,7 +10,7 @@ use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use crate::simd::Simd;
-use blocks::Tensor;
+use blocks::{Tensor, View};
 use std::ops::Range;
 
 /// Weight rows in a chunk of work, of `rows` in all: some twelve chunks for each thread, so that
@@ -86,11 +86,13 @@ pub fn chunk<S: Simd>(
     scratch: &mut Scratch,
     target: &Target<'_>,
 ) {
+    let view = weight.view();
+    let rows_ahead = 4 + AHEAD / (4 * view.row(chunk.start).data.len()).max(1) * 4;
     match x {
         Activations::Exact(x) => {
             for first in chunk.clone().step_by(4) {
                 let count = 4.min(chunk.end - first);
-                let ahead = ahead(weight, first);
+                let ahead = ahead(view, rows_ahead, first);
                 exact::multiply(s, weight, first, x, &mut scratch.decoded, ahead, |m, four| {
                     target.put(m, first, &four[..count]);
                 });
@@ -99,8 +101,14 @@ pub fn chunk<S: Simd>(
         Activations::Fast(x) if rows < PANEL_ROWS => {
             for first in chunk.clone().step_by(4) {
                 let count = 4.min(chunk.end - first);
-                let four = [0, 1, 2, 3].map(|r| weight.row(first + r.min(count - 1)));
-                let mut ahead = ahead(weight, first);
+                let last = first + count - 1;
+                let four = [
+                    view.row(first),
+                    view.row(last.min(first + 1)),
+                    view.row(last.min(first + 2)),
+                    view.row(last),
+                ];
+                let mut ahead = ahead(view, rows_ahead, first);
                 for m in 0..rows {
                     let products = dot::dot4(s, weight.kind, four, x.row(m), ahead);
                     ahead = &[];
@@ -127,9 +135,7 @@ pub fn chunk<S: Simd>(
 const AHEAD: usize = 4096;
 
 /// The bytes to be fetched while four rows from `first` on are multiplied.
-fn ahead(weight: &Tensor, first: usize) -> &[u8] {
-    let row = weight.data.len() / weight.rows;
-    let first = first + 4 + AHEAD / (4 * row).max(1) * 4;
-    let end = weight.rows.min(first + 4);
-    &weight.data.as_slice()[first.min(end) * row..end * row]
+#[inline(always)]
+fn ahead(view: View<'_>, rows_ahead: usize, first: usize) -> &[u8] {
+    view.blocks(first + rows_ahead..first + rows_ahead + 4)
 }

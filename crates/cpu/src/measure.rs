@@ -13,7 +13,7 @@ use crate::simd::{avx2::Avx2, avx512::Avx512};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The best rates of some threads together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,28 +108,29 @@ impl Setup {
         (LINE * part * self.threads) as f64 / seconds * 1e-9
     }
 
-    /// How long it takes that every thread does its work once: the median after a warm-up.
+    /// How long it takes that every thread does its work once, from the first that starts to the
+    /// last that ends: the median after a warm-up. Threads look at the clock themselves: one that
+    /// only watched might wake up late.
     fn median_seconds<T: Copy + Send>(&self, work: Vec<T>, run: impl Fn(T) + Sync) -> f64 {
-        let (barrier, run, times) = (Barrier::new(work.len() + 1), &run, self.repetitions + 1);
-        let mut seconds = thread::scope(|scope| {
-            for work in work {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    for _ in 0..times {
-                        barrier.wait();
-                        run(work);
-                        barrier.wait();
-                    }
-                });
-            }
-            let time = |_| {
-                barrier.wait();
-                let start = Instant::now();
-                barrier.wait();
-                start.elapsed().as_secs_f64()
-            };
-            (0..times).map(time).skip(1).collect::<Vec<f64>>()
+        let (barrier, run, times) = (&Barrier::new(work.len()), &run, self.repetitions + 1);
+        let clock = Instant::now();
+        let timed = move |work: T| {
+            barrier.wait();
+            let start = clock.elapsed();
+            run(work);
+            (start, clock.elapsed())
+        };
+        let spans: Vec<Vec<_>> = thread::scope(|scope| {
+            let start = |work| scope.spawn(move || (0..times).map(|_| timed(work)).collect());
+            let threads: Vec<_> = work.into_iter().map(start).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
+        let longest = |i: usize| {
+            let start = spans.iter().map(|spans: &Vec<(Duration, Duration)>| spans[i].0).min();
+            let end = spans.iter().map(|spans| spans[i].1).max();
+            (end.unwrap_or_default() - start.unwrap_or_default()).as_secs_f64()
+        };
+        let mut seconds: Vec<f64> = (1..times).map(longest).collect();
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     }

@@ -111,7 +111,8 @@ fn multiply_runs<S: Simd, const OCTETS: usize>(
     acc: &mut [[f32; WIDTH]],
 ) {
     let (total, most) = (x.cols / x.n, BLOCK_MAX / x.n);
-    let weights = from_fn(|r| weight.row((first + r).min(weight.rows - 1)));
+    let view = weight.view();
+    let weights = from_fn(|r| view.row((first + r).min(weight.rows - 1)));
     for start in (0..total).step_by(most) {
         let blocks = start..total.min(start + most);
         for (i, block) in blocks.clone().enumerate() {

@@ -42,6 +42,25 @@ impl<'a> Rounded<'a> {
     }
 }
 
+/// A block of 256 of a [`RoundedRow`].
+#[derive(Clone, Copy)]
+pub struct RoundedBlock<'a> {
+    /// Rounded values.
+    pub q: &'a [[i8; 64]; 4],
+    /// Sums in sixteens.
+    pub sums: &'a [i16; 16],
+}
+
+impl<'a> RoundedRow<'a> {
+    /// Block `b` of 256.
+    #[inline(always)]
+    pub fn block(&self, b: usize) -> RoundedBlock<'a> {
+        let (q, _) = self.q[256 * b..].as_chunks::<64>();
+        let sums = self.sums[16 * b..].first_chunk().expect("sixteen sums");
+        RoundedBlock { q: q.first_chunk().expect("256 values"), sums }
+    }
+}
+
 /// Rounds one row, as [`numerics::quantize_row`] defines it.
 #[inline(always)]
 pub fn round_row<S: Simd>(

@@ -20,8 +20,9 @@ use std::time::Instant;
 
 /// Rows of a prompt whose queries attend together.
 pub const TILE_ROWS: usize = 8;
-/// Values in a chunk of an element-wise operation.
-const CHUNK_VALUES: usize = 4096;
+/// Values in a chunk of an element-wise operation: few, so that a thread takes what it has just
+/// computed itself.
+const CHUNK_VALUES: usize = 512;
 
 /// A thread's own memory.
 pub struct Own {

@@ -34,12 +34,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type H: Copy;
     /// Four f32.
     type Q: Copy;
+    /// Sixteen i16, one for each run of sixteen weights, in whatever order suits.
+    type K: Copy;
 
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
-    /// Asks for the cache line at `bytes[at..]` to be fetched, if there is one.
-    fn prefetch(self, bytes: &[u8], at: usize);
+    /// Asks for the cache line where `bytes` begin to be fetched.
+    fn prefetch(self, bytes: &[u8]);
 
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::F;
@@ -92,18 +94,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// The same value in every lane.
     fn splat_i(self, x: i32) -> Self::I;
-    /// `a` in lane 0, `b` in lane 8, else zero.
-    fn halves(self, a: i32, b: i32) -> Self::I;
     /// Sixteen values.
     fn load_i(self, x: &[i32; 16]) -> Self::I;
-    /// Sixteen i16, widened.
-    fn load_i16(self, x: &[i16; 16]) -> Self::I;
-    /// Sixteen i8, widened.
-    fn load_i8(self, x: &[i8; 16]) -> Self::I;
-    /// Eight unsigned bytes, each in two neighbouring lanes.
-    fn pairs_u8(self, x: [u8; 8]) -> Self::I;
-    /// Lane `4 * j + i` in lanes `4 * i ..= 4 * i + 3`; `j` is within 0..=3.
-    fn spread(self, a: Self::I, j: usize) -> Self::I;
     /// `acc + a * b`
     fn mul_add_i(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
     /// Adds to each lane of `acc` two products of the lanes' halves, which are signed.
@@ -112,8 +104,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_f(self, a: Self::I) -> Self::F;
     /// The sums of four vectors, as f32.
     fn sum4_i(self, a: [Self::I; 4]) -> Self::Q;
-    /// The sums of lanes 0..8 of four vectors, and those of lanes 8..16, as f32.
-    fn sum4_halves(self, a: [Self::I; 4]) -> (Self::Q, Self::Q);
+    /// The sums of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows: of the first
+    /// block plus `add[0]`, of the second plus `add[1]`, as f32.
+    fn sum4_blocks(self, a: [Self::I; 4], add: [i32; 2]) -> (Self::Q, Self::Q);
+
+    /// Eight scales, each of two neighbouring runs.
+    fn scales_u8(self, x: [u8; 8]) -> Self::K;
+    /// Sixteen scales.
+    fn scales_i8(self, x: &[i8; 16]) -> Self::K;
+    /// Sixteen sums, in the order of scales.
+    fn sums(self, x: &[i16; 16]) -> Self::K;
+    /// Adds the products of `sums` and `scales`, in whatever lanes suit.
+    fn dot_sums(self, acc: Self::I, sums: Self::K, scales: Self::K) -> Self::I;
+    /// Adds the products of `w` (up to 63) and `x`, times the scales of runs `4 * j ..= 4 * j + 3`,
+    /// in whatever lanes suit.
+    fn dot_runs(self, acc: Self::I, w: Self::B, x: Self::B, scales: Self::K, j: usize) -> Self::I;
 
     /// Sixty-four bytes.
     fn load_b(self, x: &[u8; 64]) -> Self::B;
@@ -167,21 +172,37 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn shr(self, a: Self::H, bits: u32) -> Self::H;
     /// Each pair of bytes shifted left as one 16-bit number; mask before.
     fn shl(self, a: Self::H, bits: u32) -> Self::H;
-    /// The low halves of sixteen bytes, then their high halves.
-    fn nibbles(self, x: &[u8; 16]) -> Self::H;
-    /// The low and the high half of each of sixteen bytes, in turn.
-    fn nibble_pairs(self, x: &[u8; 16]) -> Self::H;
+    /// Of two blocks of thirty-two: sixteen of the first, sixteen of the second, then the rest of
+    /// the first and of the second.
+    fn sixteens(self, a: &[u8; 32], b: &[u8; 32]) -> Self::B;
+    /// The same of signed bytes.
+    fn sixteens_s(self, x: &[i8; 64]) -> Self::B;
+    /// Of two blocks of thirty-two: those with even numbers of the first, of the second, then
+    /// those with odd numbers of the first and of the second.
+    fn even_odd_s(self, x: &[i8; 64]) -> Self::B;
+    /// The low halves of the bytes of two blocks, then the high halves.
+    fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> Self::B;
+    /// The highest bit of each byte flipped.
+    fn flip(self, a: Self::B) -> Self::B;
 
     /// Four values.
     fn q_load(self, x: [f32; 4]) -> Self::Q;
-    /// Four halves, widened.
-    fn q_f16(self, x: [u16; 4]) -> Self::Q;
+    /// Four halves at the start of four bytes each, widened.
+    fn q_f16(self, x: [&[u8; 4]; 4]) -> Self::Q;
     /// The four values.
     fn q_store(self, x: Self::Q) -> [f32; 4];
     /// `a * b` for one `b`.
     fn q_scale(self, a: Self::Q, b: f32) -> Self::Q;
     /// `a * b + c`, rounded once.
     fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
+}
+
+/// The two halves of thirty-two bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn split(x: &[u8; 32]) -> [&[u8; 16]; 2] {
+    let [a, b] = bytemuck::cast_ref::<[u8; 32], [[u8; 16]; 2]>(x);
+    [a, b]
 }
 
 /// [`Simd::dot_pair`] in products of four.

@@ -40,6 +40,8 @@ pub struct Options {
     pub pipelined: bool,
     /// Whether the weights lie in a mapped file, which the system can drop and read again.
     pub mapped: bool,
+    /// Bytes of weights that lie in memory although the others are mapped: what was repacked.
+    pub repacked: usize,
 }
 
 impl Default for Options {
@@ -56,6 +58,7 @@ impl Default for Options {
             kept: 4,
             pipelined: false,
             mapped: true,
+            repacked: 0,
         }
     }
 }
@@ -101,11 +104,16 @@ impl Runtime {
             let (owner, device) = (options.owner.clone(), backend.name());
             self.ledger.reserve(Entry { owner, device, class, bytes, reclaimable })
         };
-        let leases = vec![
-            entry(Class::Weights, weights.iter().map(weight_bytes).sum(), options.mapped)?,
+        let bytes: usize = weights.iter().map(Tensor::bytes).sum();
+        let repacked = options.repacked.min(bytes);
+        let mut leases = vec![
+            entry(Class::Weights, bytes - repacked, options.mapped)?,
             entry(Class::Kv, kv_bytes(&program, &sizes), false)?,
             entry(Class::Scratch, scratch_bytes(&program, &sizes), false)?,
         ];
+        if repacked > 0 {
+            leases.push(entry(Class::Weights, repacked, false)?);
+        }
         let executor = backend.load(program.clone(), weights, sizes.clone())?;
         Ok(Engine::new(executor, program, vocab, options, sizes, leases))
     }
@@ -150,10 +158,6 @@ fn vocab(program: &Program) -> Result<usize, EngineError> {
         _ => None,
     });
     Ok(table.ok_or(lacks("reads no ids"))?.min(program.slot(logits).width))
-}
-
-fn weight_bytes(weight: &Tensor) -> usize {
-    weight.data.len() + weight.scales.len() + weight.biases.len()
 }
 
 fn kv_bytes(program: &Program, sizes: &Sizes) -> usize {

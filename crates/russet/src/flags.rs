@@ -32,7 +32,7 @@ Exit codes:
   130  interrupted with Ctrl-C
 
 Environment:
-  RUSSET_CPU       vector instructions to use: avx512, avx2, neon or scalar
+  RUSSET_CPU       vector instructions to use: avx512, avx2, neon-i8mm, neon or scalar
   XDG_CACHE_HOME   where measurements of this machine are kept
   XDG_DATA_HOME    where names of your own and the history of chats are kept
   HF_HOME          where models are downloaded to; HF_HUB_CACHE and HF_TOKEN_PATH work too

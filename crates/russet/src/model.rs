@@ -115,7 +115,7 @@ impl Opened {
         Ok(Opened { name: found.name, source, plan, recipe: found.recipe })
     }
 
-    /// The program's weights where they lie in the files.
+    /// The program's weights where they lie in the files; [`Source::repacked`] says which do not.
     ///
     /// # Errors
     /// Where a tensor's bytes do not match its shape.
@@ -170,6 +170,7 @@ impl Model {
             rows: options.chunk.max(options.outputs),
             chunk: options.chunk,
             outputs: options.outputs,
+            repacked: weights.iter().map(Tensor::owned_bytes).sum(),
             ..engine::Options::default()
         };
         let engine = runtime.engines().load(0, Arc::new(program), weights, options)?;

@@ -146,6 +146,42 @@ fn safetensors(name: &str, tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Strin
     scratch(name, &file)
 }
 
+/// A model in each quantized form of safetensors, which lies with the tests of `weights`.
+fn quantized() -> Vec<PathBuf> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/tests/fixtures");
+    let entries = std::fs::read_dir(root).expect("fixtures");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.join("config.json").is_file()).collect()
+}
+
+#[test]
+fn every_quantized_form_computes_what_its_weights_do() {
+    let forms = quantized();
+    assert!(forms.len() > 10, "{forms:?}");
+    for model in forms {
+        let reference = model.join("reference.safetensors");
+        let out = ok(&["verify", text(&model), "--reference", text(&reference)]);
+        assert!(out.contains("holds"), "{model:?}: {out}");
+    }
+}
+
+#[test]
+fn quantized_forms_are_shown_with_their_bits() {
+    for (form, kind, says) in [
+        ("fp8-blocks", "fp8/24x40", ""),
+        ("mxfp4", "mxfp4", ""),
+        ("nvfp4-modelopt", "nvfp4", "input_scale"),
+        ("mlx-mxfp8", "mxfp8", "quantized by MLX"),
+        ("awq", "affine4/32", "lie transposed"),
+        ("int4-compressed", "affine4/32", "no zero points"),
+    ] {
+        let model = quantized().into_iter().find(|path| path.ends_with(form)).expect(form);
+        let shown = ok(&["show", text(&model)]);
+        assert!(shown.contains(kind) && shown.contains(says), "{form}: {shown}");
+        assert_eq!(shown.contains("repacked"), kind.starts_with("affine"), "{form}: {shown}");
+    }
+}
+
 #[test]
 fn verify_refuses_what_is_no_reference() {
     const VOCAB: usize = 2304;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use blocks::{Affine, Bytes, Kind, Tensor};
+use blocks::{Bytes, Kind, Misshapen, Tensor};
 use model::WeightSpec;
 
 use crate::WeightError;
 use crate::gguf::GgufTensor;
+use crate::packing::{Packed, Packing};
 use crate::safetensors::SafeTensor;
 
 /// What a model's files are.
@@ -39,8 +40,21 @@ pub struct TensorInfo {
     /// Bytes, scales and biases included.
     pub bytes: u64,
     data: Place,
-    /// Of affine kinds: where scales and biases lie.
-    groups: Option<(Place, Place)>,
+    apart: Option<Apart>,
+}
+
+/// Where the numbers lie that a kind keeps apart from its blocks.
+#[derive(Clone, Debug)]
+struct Apart {
+    scales: Place,
+    /// Biases, zero points or the scale of the whole matrix.
+    biases: Option<Place>,
+    /// The group of every column.
+    index: Option<Place>,
+    /// How integers are packed that must be repacked.
+    packing: Option<Packing>,
+    /// How scales are stored that must be repacked.
+    scale: Option<Kind>,
 }
 
 /// A part that a model demands, and the tensor that holds it.
@@ -123,7 +137,7 @@ impl Directory {
             shape,
             bytes: range.len() as u64,
             data: Place { file, range },
-            groups: None,
+            apart: None,
         });
         Ok(())
     }
@@ -158,21 +172,30 @@ impl Directory {
         }
     }
 
-    /// Turns packed words, scales and biases into one tensor of an affine kind.
-    pub fn fold_affine(&mut self, folds: Vec<Fold>) {
+    /// Turns the tensors of each matrix into one.
+    pub fn fold(&mut self, folds: Vec<Fold>) {
         let mut gone = vec![false; self.tensors.len()];
-        for Fold { words, scales, biases, affine, cols } in folds {
-            let apart = (self.tensors[scales].data.clone(), self.tensors[biases].data.clone());
-            let bytes = self.tensors[scales].bytes + self.tensors[biases].bytes;
-            let tensor = &mut self.tensors[words];
-            tensor.kind = Some(Kind::Affine(affine));
-            tensor.dtype = Kind::Affine(affine).to_string();
-            tensor.bytes += bytes;
-            tensor.groups = Some(apart);
-            if let Some(last) = tensor.shape.last_mut() {
-                *last = cols;
+        for fold in folds {
+            let place = |i: usize| self.tensors[i].data.clone();
+            let apart = Apart {
+                scales: place(fold.scales),
+                biases: fold.biases.map(place),
+                index: fold.index.map(place),
+                packing: fold.packing,
+                scale: self.tensors[fold.scales].kind,
+            };
+            let parts = [Some(fold.scales), fold.biases, fold.index, fold.gone];
+            for part in parts.into_iter().flatten() {
+                gone[part] = true;
             }
-            (gone[scales], gone[biases]) = (true, true);
+            let bytes: u64 = parts[..3].iter().flatten().map(|i| self.tensors[*i].bytes).sum();
+            let tensor = &mut self.tensors[fold.data];
+            tensor.name = fold.name;
+            tensor.kind = Some(fold.kind);
+            tensor.dtype = fold.kind.to_string();
+            tensor.shape = fold.shape;
+            tensor.bytes += bytes;
+            tensor.apart = Some(apart);
         }
         let mut gone = gone.into_iter();
         self.tensors.retain(|_| !gone.next().expect("one flag for each tensor"));
@@ -182,38 +205,66 @@ impl Directory {
 
     /// A share of a tensor.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
-        let whole = self.load_whole(bound.tensor)?;
-        let part = match &bound.share {
-            Share::Whole => return Ok(whole),
-            Share::Rows(rows) => return Ok(whole.rows(rows.clone())),
-            Share::Cols(cols) => cols,
-        };
-        let number = whole.kind.block_bytes();
-        let bytes = whole.data.slice(part.start * number..part.end * number);
-        let bytes = bytes.expect("a share lies within the tensor that it was bound to");
-        Ok(Tensor { cols: part.len(), data: bytes, ..whole })
+        match &bound.share {
+            Share::Whole => self.load_whole(bound.tensor),
+            Share::Rows(rows) => self.load_rows(bound.tensor, rows.clone()),
+            Share::Cols(cols) => Ok(self.load_whole(bound.tensor)?.columns(cols.clone())),
+        }
     }
 
     /// The whole of a tensor as a matrix; a vector has one row.
     pub fn load_whole(&self, index: usize) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
-        let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
-        let (rows, cols) = matrix(&info.shape)
+        let (rows, _) = matrix(&info.shape)
             .ok_or_else(|| self.misshapen(info, "a matrix or a vector".to_owned()))?;
+        self.load_rows(index, 0..rows)
+    }
+
+    /// Some rows of a matrix, or of one matrix of a stack, whose rows count on through all.
+    pub fn load_rows(&self, index: usize, rows: Range<usize>) -> Result<Tensor, WeightError> {
+        let info = &self.tensors[index];
+        let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
+        let (count, height, cols) = stack(&info.shape)
+            .ok_or_else(|| self.misshapen(info, "whole numbers of rows".to_owned()))?;
+        let nth = rows.start / height.max(1);
+        let first = nth * height;
+        let rows = rows.start - first..rows.end - first;
+        if nth >= count || rows.end > height {
+            return Err(self.misshapen(info, format!("row {} in one matrix", rows.end)));
+        }
+        // Of a stack every range holds as much for each matrix.
         let bytes = |place: &Place| {
-            let slice = self.files[place.file].1.slice(place.range.clone());
+            let each = place.range.len() / count;
+            let start = place.range.start + nth * each;
+            let slice = self.files[place.file].1.slice(start..start + each);
             slice.expect("places are checked when a file is opened")
         };
         let data = bytes(&info.data);
-        let tensor = match (kind, &info.groups) {
-            (Kind::Affine(affine), Some((scales, biases))) => {
-                Tensor::affine(affine, rows, cols, data, bytes(scales), bytes(biases))
-            }
-            _ => Tensor::new(kind, rows, cols, data),
+        let tensor = match &info.apart {
+            Some(apart) => apart.tensor(kind, height, cols, data, rows, bytes),
+            None => Tensor::new(kind, height, cols, data).map(|tensor| tensor.rows(rows)),
         };
         tensor.map_err(|e| {
             WeightError::damaged(self.file_of(info), format!("tensor `{}`: {e}", info.name))
         })
+    }
+
+    /// The bytes of a tensor, without what lies apart.
+    pub fn bytes(&self, index: usize) -> Bytes {
+        let place = &self.tensors[index].data;
+        let slice = self.files[place.file].1.slice(place.range.clone());
+        slice.expect("places are checked when a file is opened")
+    }
+
+    /// Why some matrices are repacked when they are loaded, and the bytes of memory that they take.
+    pub fn repacked(&self) -> Option<(&'static str, u64)> {
+        let each = |t: &TensorInfo| {
+            let packing = t.apart.as_ref()?.packing?;
+            let [rows, cols] = t.shape[..] else { return None };
+            Some((packing.reason(), packing.bytes(t.kind?, rows, cols)))
+        };
+        let all = self.tensors.iter().filter_map(each);
+        all.reduce(|(reason, sum), (_, bytes)| (reason, sum + bytes))
     }
 
     /// Whether two tensors hold the same, as far as samples of their bytes say: reading all of an
@@ -252,13 +303,72 @@ impl Directory {
     }
 }
 
-/// Three tensors that are one matrix.
+impl Apart {
+    /// Some rows of a matrix of `height` rows; `bytes` finds the numbers of a place.
+    fn tensor(
+        &self,
+        kind: Kind,
+        height: usize,
+        cols: usize,
+        data: Bytes,
+        rows: Range<usize>,
+        bytes: impl Fn(&Place) -> Bytes,
+    ) -> Result<Tensor, Misshapen> {
+        let or_none = |place: &Option<Place>| place.as_ref().map_or_else(Bytes::empty, &bytes);
+        let (scales, biases) = (bytes(&self.scales), or_none(&self.biases));
+        if let (Some(packing), Some(plain)) = (self.packing, self.scale) {
+            let number = plain.block_bytes();
+            let lines = packing.scale_rows(kind, height, cols);
+            let scales = Tensor::new(plain, lines, scales.len() / number / lines.max(1), scales)?;
+            let index = or_none(&self.index);
+            let packed = Packed { kind, rows: height, cols, data, scales, zeros: biases, index };
+            return packing.rows(&packed, rows);
+        }
+        let whole = match kind {
+            Kind::Affine(affine) => Tensor::affine(affine, height, cols, data, scales, biases),
+            Kind::Scaled(scaled) => Tensor::scaled(scaled, height, cols, data, scales, biases),
+            _ => Tensor::new(kind, height, cols, data),
+        };
+        Ok(whole?.rows(rows))
+    }
+}
+
+/// Tensors that are one matrix, or a stack of them.
 pub struct Fold {
-    pub words: usize,
+    /// What the matrix is called.
+    pub name: String,
+    /// The blocks.
+    pub data: usize,
+    pub kind: Kind,
+    /// The shape in weights.
+    pub shape: Vec<u64>,
     pub scales: usize,
-    pub biases: usize,
-    pub affine: Affine,
-    pub cols: u64,
+    /// Biases, zero points or the scale of the whole matrix.
+    pub biases: Option<usize>,
+    /// The group of every column.
+    pub index: Option<usize>,
+    /// A tensor that says nothing more.
+    pub gone: Option<usize>,
+    pub packing: Option<Packing>,
+}
+
+impl Fold {
+    /// Blocks and scales.
+    pub fn new(name: &str, data: usize, kind: Kind, shape: Vec<u64>, scales: usize) -> Fold {
+        let (biases, index, gone, packing) = (None, None, None, None);
+        Fold { name: name.to_owned(), data, kind, shape, scales, biases, index, gone, packing }
+    }
+}
+
+/// Matrices, rows and columns of a shape.
+fn stack(shape: &[u64]) -> Option<(usize, usize, usize)> {
+    let (outer, rows, cols) = match shape {
+        [cols] => (&[][..], 1, *cols),
+        [outer @ .., rows, cols] => (outer, *rows, *cols),
+        [] => return None,
+    };
+    let count = outer.iter().try_fold(1u64, |count, n| count.checked_mul(*n))?;
+    Some((count.try_into().ok()?, rows.try_into().ok()?, cols.try_into().ok()?))
 }
 
 /// Rows and columns of a shape with at most two dimensions other than one.
@@ -280,3 +390,6 @@ impl fmt::Display for Container {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

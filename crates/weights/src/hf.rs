@@ -18,6 +18,16 @@ pub struct Config {
     json: serde_json::Map<String, Value>,
 }
 
+/// Who quantized a model, and the settings.
+pub enum Quantization<'a> {
+    /// Nobody.
+    None,
+    /// MLX.
+    Mlx(&'a Value),
+    /// One of the methods that transformers knows.
+    Method(&'a str, &'a Value),
+}
+
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 const INDEX_BYTES_MAX: u64 = 16 << 20;
 
@@ -38,21 +48,23 @@ impl Config {
         config::meta(self)
     }
 
-    /// MLX's settings, if the model is quantized by it.
-    pub fn quantization(&self) -> Result<Option<&Value>, WeightError> {
-        let own = self.get("quantization");
-        let method = self.get("quantization_config").and_then(|q| q.get("quant_method"));
-        if let Some(method) = method.filter(|_| own.is_none()) {
-            let instead = "use a GGUF or MLX file of the model, or its unquantized weights";
-            return Err(self.unsupported("quantization_config.quant_method", method, instead));
-        }
+    /// How the model is quantized, if it is.
+    pub fn quantization(&self) -> Result<Quantization<'_>, WeightError> {
         // MLX writes its settings under both names; older programs only under the first.
-        let settings = own.or_else(|| self.get("quantization_config"));
-        match settings {
-            Some(value) if !value.is_object() => {
-                Err(self.invalid("quantization", value, "an object"))
+        let (key, settings) = match (self.get("quantization"), self.get("quantization_config")) {
+            (Some(own), _) => ("quantization", own),
+            (None, Some(settings)) => ("quantization_config", settings),
+            (None, None) => return Ok(Quantization::None),
+        };
+        if !settings.is_object() {
+            return Err(self.invalid(key, settings, "an object"));
+        }
+        match settings.get("quant_method").filter(|_| key != "quantization") {
+            None => Ok(Quantization::Mlx(settings)),
+            Some(Value::String(method)) => Ok(Quantization::Method(method, settings)),
+            Some(method) => {
+                Err(self.invalid("quantization_config.quant_method", method, "a method's name"))
             }
-            settings => Ok(settings),
         }
     }
 

@@ -14,6 +14,8 @@ mod meta;
 mod mlx;
 mod mmap;
 mod names;
+mod packing;
+mod quant;
 mod safetensors;
 mod sampling;
 mod side;

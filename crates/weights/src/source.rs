@@ -11,7 +11,7 @@ use crate::directory::Directory;
 use crate::hf::{self, Config};
 use crate::names::Style;
 use crate::{Bound, Container, Gguf, SafeFile, SamplingDefaults, SideFiles, TensorInfo};
-use crate::{WeightError, canon, meta, mlx, mmap};
+use crate::{WeightError, canon, meta, mmap, quant};
 
 /// An opened model: metadata and a directory of tensors, mapped, nothing read.
 #[derive(Debug)]
@@ -126,20 +126,21 @@ impl Source {
             directory.add_file(&shard.display().to_string(), file.bytes().clone());
             directory.add_safe(file.tensors())?;
         }
-        let container = if mlx::fold(&config, &mut directory)? {
-            Container::Mlx
-        } else {
-            Container::Safetensors
-        };
+        let aside = path.join("hf_quant_config.json");
+        let aside = if aside.is_file() { Some(Config::read(&aside)?) } else { None };
+        let quantized = quant::fold(&config, aside.as_ref(), &mut directory)?;
+        let container = if quantized.mlx { Container::Mlx } else { Container::Safetensors };
         let style = Style::HuggingFace;
-        let (mut meta, unknown_keys) = config.meta()?;
+        let (mut meta, mut unknown_keys) = config.meta()?;
+        unknown_keys.extend(quantized.unknown_keys);
         canon::flags(&mut meta, &directory, style);
         let side = SideFiles::find(path);
         let sampling = match &side.generation_config {
             Some(file) => SamplingDefaults::from_file(file)?,
             None => SamplingDefaults::default(),
         };
-        let ignored = canon::ignored(&meta, &directory, style);
+        let mut ignored = canon::ignored(&meta, &directory, style);
+        ignored.extend(quantized.spare);
         let (path, gguf) = (path.to_owned(), None);
         Ok(Source {
             path,
@@ -168,12 +169,18 @@ impl Source {
         canon::bind(&self.directory, self.style, &self.ignored, wanted)
     }
 
-    /// A part where it lies in the file; nothing is copied.
+    /// A part where it lies in the file; nothing is copied unless [`Source::repacked`] says so.
     ///
     /// # Errors
     /// Where the tensor's bytes do not match its shape.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
         self.directory.load(bound)
+    }
+
+    /// Why some matrices are not read where they lie but repacked into memory, and the bytes that
+    /// they take there.
+    pub fn repacked(&self) -> Option<(&'static str, u64)> {
+        self.directory.repacked()
     }
 
     /// The tensors that the model does not need although its file holds them.

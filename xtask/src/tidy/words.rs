@@ -32,6 +32,7 @@ const UNSAFE: &[&str] = &[
     "crates/cpu/src/share.rs",
     "crates/cpu/src/team.rs",
     "crates/cpu/src/work.rs",
+    "crates/cpu/tests/it/no_allocation.rs",
     "crates/weights/src/mmap.rs",
 ];
 

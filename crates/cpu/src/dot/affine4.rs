@@ -16,11 +16,11 @@ pub struct Affine4<'a> {
 }
 
 impl<'a> Affine4<'a> {
-    /// The groups of four rows.
+    /// The `count` blocks of four rows.
     #[inline(always)]
-    pub fn new(affine: Affine, rows: [Row<'a>; 4]) -> Self {
+    pub fn new(affine: Affine, rows: [Row<'a>; 4], count: usize) -> Self {
         let blocks_per_group = usize::from(affine.group) / 32;
-        Affine4 { blocks: super::blocks(rows), rows, scale: affine.scale, blocks_per_group }
+        Affine4 { blocks: super::blocks(rows, count), rows, scale: affine.scale, blocks_per_group }
     }
 }
 
@@ -30,8 +30,13 @@ impl Pairs for Affine4<'_> {
     const BIASED: bool = true;
 
     #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, r: usize, b: usize) -> S::H {
-        s.nibble_pairs(&self.blocks[r][b])
+    fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
+        s.nibbles(&self.blocks[r][a], &self.blocks[r][b])
+    }
+
+    #[inline(always)]
+    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
+        s.even_odd_s(x)
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Formats whose blocks hold 32 weights: two blocks fill a vector.
+//! Formats whose blocks hold 32 weights: two blocks of four rows are multiplied at a time.
 //!
 //! Versions tried on Q8_0, decoding with Qwen3-0.6B's shapes on two cores of Sapphire Rapids, of
 //! which memory delivers 31.4 GB/s:
@@ -21,8 +21,12 @@ pub trait Pairs {
     /// Whether weights have a bias.
     const BIASED: bool;
 
-    /// The bytes of block `b` of row `r`.
-    fn weights<S: Simd>(&self, s: S, r: usize, b: usize) -> S::H;
+    /// The bytes of blocks `a` and `b` of row `r`.
+    fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B;
+    /// Two blocks of activations in the order of [`Pairs::weights`].
+    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
+        s.sixteens_s(x)
+    }
     /// The scales of block `b`.
     fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q;
     /// What is added to every weight of block `b`.
@@ -35,37 +39,44 @@ pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) 
     let mut sum = s.q_load([0.0; 4]);
     let (pairs, last) = x.q.as_chunks::<64>();
     for (pair, q) in pairs.iter().enumerate() {
-        let b = 2 * pair;
+        let (a, b) = (2 * pair, 2 * pair + 1);
         fetch(s, ahead, pair, 8 * P::BYTES);
-        let q = s.load_s(q);
-        let start = start::<S, P>(s, sum32(x.sums, b), sum32(x.sums, b + 1));
-        let mut dots = [start; 4];
-        for (r, dot) in dots.iter_mut().enumerate() {
-            let w = s.join(rows.weights(s, r, b), rows.weights(s, r, b + 1));
-            *dot = product::<S, P>(s, *dot, w, q);
-        }
-        let (first, second) = s.sum4_halves(dots);
-        sum = add(s, rows, x, b, first, sum);
-        sum = add(s, rows, x, b + 1, second, sum);
+        let add = [lacking::<S, P>(x, a), lacking::<S, P>(x, b)];
+        let (first, second) = s.sum4_blocks(dots(s, rows, a, b, q), add);
+        sum = add_block(s, rows, x, a, first, sum);
+        sum = add_block(s, rows, x, b, second, sum);
     }
     if !last.is_empty() {
         let b = 2 * pairs.len();
         let mut q = [0; 64];
         q[..32].copy_from_slice(last);
-        let q = s.load_s(&q);
-        let mut dots = [start::<S, P>(s, sum32(x.sums, b), 0); 4];
-        for (r, dot) in dots.iter_mut().enumerate() {
-            let w = s.join(rows.weights(s, r, b), s.splat_h(0));
-            *dot = product::<S, P>(s, *dot, w, q);
-        }
-        sum = add(s, rows, x, b, s.sum4_halves(dots).0, sum);
+        let (only, _) = s.sum4_blocks(dots(s, rows, b, b, &q), [lacking::<S, P>(x, b), 0]);
+        sum = add_block(s, rows, x, b, only, sum);
     }
     s.q_store(sum)
 }
 
+/// The products of blocks `a` and `b` of four rows.
+#[inline(always)]
+fn dots<S: Simd, P: Pairs>(s: S, rows: &P, a: usize, b: usize, q: &[i8; 64]) -> [S::I; 4] {
+    let q = P::activations(s, q);
+    [
+        product::<S, P>(s, rows.weights(s, 0, a, b), q),
+        product::<S, P>(s, rows.weights(s, 1, a, b), q),
+        product::<S, P>(s, rows.weights(s, 2, a, b), q),
+        product::<S, P>(s, rows.weights(s, 3, a, b), q),
+    ]
+}
+
+#[inline(always)]
+fn product<S: Simd, P: Pairs>(s: S, w: S::B, q: S::B) -> S::I {
+    let signed = P::OFF == 128 && !S::FULL_U8;
+    if signed { s.dot_ss(s.splat_i(0), w, q) } else { s.dot_us(s.splat_i(0), w, q) }
+}
+
 /// Adds one block's products to the sums.
 #[inline(always)]
-fn add<S: Simd, P: Pairs>(
+fn add_block<S: Simd, P: Pairs>(
     s: S,
     rows: &P,
     x: RoundedRow<'_>,
@@ -82,24 +93,11 @@ fn add<S: Simd, P: Pairs>(
     s.q_fma(s.q_scale(rows.biases(s, b), dx), total, sum)
 }
 
-/// What the products start from, so that the offset is taken off.
+/// What the products of block `b` lack, since the offset is not taken off the weights.
 #[inline(always)]
-fn start<S: Simd, P: Pairs>(s: S, first: i32, second: i32) -> S::I {
-    if P::OFF == 0 || signed::<S, P>() {
-        s.splat_i(0)
-    } else {
-        s.halves(-P::OFF * first, -P::OFF * second)
-    }
-}
-
-#[inline(always)]
-fn product<S: Simd, P: Pairs>(s: S, start: S::I, w: S::B, q: S::B) -> S::I {
-    if signed::<S, P>() { s.dot_ss(start, w, q) } else { s.dot_us(start, w, q) }
-}
-
-#[inline(always)]
-fn signed<S: Simd, P: Pairs>() -> bool {
-    P::OFF == 128 && !S::FULL_U8
+fn lacking<S: Simd, P: Pairs>(x: RoundedRow<'_>, b: usize) -> i32 {
+    let signed = P::OFF == 128 && !S::FULL_U8;
+    if P::OFF == 0 || signed { 0 } else { -P::OFF * sum32(x.sums, b) }
 }
 
 /// The sum of block `b` of 32, from sums of sixteen.

@@ -12,10 +12,10 @@ const BYTES: usize = 18;
 pub struct Q4_0<'a>([&'a [[u8; BYTES]]; 4]);
 
 impl<'a> Q4_0<'a> {
-    /// The blocks of four rows.
+    /// The `count` blocks of four rows.
     #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4]) -> Self {
-        Q4_0(super::blocks(rows))
+    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
+        Q4_0(super::blocks(rows, count))
     }
 }
 
@@ -25,13 +25,14 @@ impl Pairs for Q4_0<'_> {
     const BIASED: bool = false;
 
     #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, r: usize, b: usize) -> S::H {
-        s.nibbles(self.0[r][b][2..].try_into().expect("sixteen bytes"))
+    fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
+        let bytes = |b: usize| self.0[r][b].last_chunk().expect("sixteen bytes");
+        s.nibbles(bytes(a), bytes(b))
     }
 
     #[inline(always)]
     fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q {
-        halves(s, &self.0, b, 0)
+        halves::<S, BYTES, 0>(s, &self.0, b)
     }
 
     #[inline(always)]

@@ -16,34 +16,36 @@ const BYTES: usize = 144;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
-    let blocks = super::blocks::<BYTES>(rows);
-    let low = s.splat_h(0x0f);
+    let blocks = super::blocks::<BYTES>(rows, x.scales.len());
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
-        let q = x.q[256 * b..][..256].as_chunks::<64>().0;
-        let sums = s.load_i16(x.sums[16 * b..][..16].try_into().expect("sixteen sums"));
-        let mut products = [s.splat_i(0); 4];
-        let mut minima = [s.splat_i(0); 4];
-        for r in 0..4 {
-            let block = &blocks[r][b];
-            let (scales, mins) = unpack_scales(block[4..16].try_into().expect("twelve bytes"));
-            let scales = s.pairs_u8(scales);
-            for j in 0..4 {
-                let bytes = block[16 + 32 * j..][..32].try_into().expect("32 bytes");
-                let bytes = s.load_h(bytes);
-                let w = s.join(s.and(bytes, low), s.and(s.shr(bytes, 4), low));
-                let dot = s.dot_us(s.splat_i(0), w, s.load_s(&q[j]));
-                products[r] = s.mul_add_i(products[r], dot, s.spread(scales, j));
-            }
-            minima[r] = s.mul_add_i(minima[r], sums, s.pairs_u8(mins));
-        }
-        let d = s.q_scale(halves(s, &blocks, b, 0), dx);
-        let dmin = s.q_scale(halves(s, &blocks, b, 2), -dx);
-        sum = s.q_fma(d, s.sum4_i(products), sum);
-        sum = s.q_fma(dmin, s.sum4_i(minima), sum);
+        let x = x.block(b);
+        let sums = s.sums(x.sums);
+        let (dots0, minima0) = products(s, &blocks[0][b], x.q, sums);
+        let (dots1, minima1) = products(s, &blocks[1][b], x.q, sums);
+        let (dots2, minima2) = products(s, &blocks[2][b], x.q, sums);
+        let (dots3, minima3) = products(s, &blocks[3][b], x.q, sums);
+        let d = s.q_scale(halves::<S, BYTES, 0>(s, &blocks, b), dx);
+        let dmin = s.q_scale(halves::<S, BYTES, 2>(s, &blocks, b), -dx);
+        sum = s.q_fma(d, s.sum4_i([dots0, dots1, dots2, dots3]), sum);
+        sum = s.q_fma(dmin, s.sum4_i([minima0, minima1, minima2, minima3]), sum);
     }
     s.q_store(sum)
+}
+
+/// The products of a block's weights, and of its minima.
+#[inline(always)]
+fn products<S: Simd>(s: S, block: &[u8; BYTES], q: &[[i8; 64]; 4], sums: S::K) -> (S::I, S::I) {
+    let (scales, mins) = unpack_scales(block[4..16].try_into().expect("twelve bytes"));
+    let (scales, low, zero) = (s.scales_u8(scales), s.splat_h(0x0f), s.splat_i(0));
+    let mut products = zero;
+    for j in 0..4 {
+        let bytes = s.load_h(block[16 + 32 * j..][..32].try_into().expect("32 bytes"));
+        let w = s.join(s.and(bytes, low), s.and(s.shr(bytes, 4), low));
+        products = s.dot_runs(products, w, s.load_s(&q[j]), scales, j);
+    }
+    (products, s.dot_sums(zero, sums, s.scales_u8(mins)))
 }
 
 /// The eight scales and the eight minima: four of each in the low six bits of eight bytes; of the

@@ -12,10 +12,10 @@ const BYTES: usize = 34;
 pub struct Q8_0<'a>([&'a [[u8; BYTES]]; 4]);
 
 impl<'a> Q8_0<'a> {
-    /// The blocks of four rows.
+    /// The `count` blocks of four rows.
     #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4]) -> Self {
-        Q8_0(super::blocks(rows))
+    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
+        Q8_0(super::blocks(rows, count))
     }
 }
 
@@ -25,14 +25,15 @@ impl Pairs for Q8_0<'_> {
     const BIASED: bool = false;
 
     #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, r: usize, b: usize) -> S::H {
-        let bytes = s.load_h(self.0[r][b][2..].try_into().expect("32 bytes"));
-        if S::FULL_U8 { s.xor(bytes, s.splat_h(0x80)) } else { bytes }
+    fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
+        let bytes = |b: usize| self.0[r][b].last_chunk().expect("32 bytes");
+        let bytes = s.sixteens(bytes(a), bytes(b));
+        if S::FULL_U8 { s.flip(bytes) } else { bytes }
     }
 
     #[inline(always)]
     fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q {
-        halves(s, &self.0, b, 0)
+        halves::<S, BYTES, 0>(s, &self.0, b)
     }
 
     #[inline(always)]

@@ -1,4 +1,6 @@
 //! AVX2 with FMA and F16C: two registers for a vector.
+//!
+//! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
 use super::Simd;
@@ -58,11 +60,42 @@ fn transpose_sum(a: [__m128; 4]) -> __m128 {
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn sums_i(a: [__m256i; 4]) -> __m128 {
-    let ab = _mm256_hadd_epi32(a[0], a[1]);
-    let cd = _mm256_hadd_epi32(a[2], a[3]);
-    let both = _mm256_hadd_epi32(ab, cd);
+    let both = half_sums(a);
     let (low, high) = (_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
     _mm_cvtepi32_ps(_mm_add_epi32(low, high))
+}
+
+/// The sums of the halves of four vectors of eight integers.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn half_sums(a: [__m256i; 4]) -> __m256i {
+    _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]))
+}
+
+/// The same, of which the compiler then knows nothing: it would replace a shuffle by two
+/// instructions.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn opaque(mut a: __m256i) -> __m256i {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!(
+            "/* {} */",
+            inout(ymm_reg) a,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    a
+}
+
+/// Sixteen bytes of each.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn two(a: &[u8; 16], b: &[u8; 16]) -> __m256i {
+    // SAFETY: references to sixteen bytes each.
+    let (a, b) =
+        unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
+    _mm256_set_m128i(b, a)
 }
 
 /// Sums of four neighbouring products; those of two neighbours are within i16.
@@ -89,6 +122,8 @@ impl Simd for Avx2 {
     type B = [__m256i; 2];
     type H = __m256i;
     type Q = __m128;
+    /// Those with even numbers, then those with odd numbers.
+    type K = __m256i;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -96,10 +131,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if at < bytes.len() {
-            x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().add(at).cast()));
-        }
+    fn prefetch(self, bytes: &[u8]) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
     }
 
     #[inline(always)]
@@ -281,53 +314,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn halves(self, a: i32, b: i32) -> [__m256i; 2] {
-        x!([
-            _mm256_zextsi128_si256(_mm_cvtsi32_si128(a)),
-            _mm256_zextsi128_si256(_mm_cvtsi32_si128(b))
-        ])
-    }
-
-    #[inline(always)]
     fn load_i(self, x: &[i32; 16]) -> [__m256i; 2] {
         x!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(8).cast())])
-    }
-
-    #[inline(always)]
-    fn load_i16(self, x: &[i16; 16]) -> [__m256i; 2] {
-        x!([
-            _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().cast())),
-            _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast())),
-        ])
-    }
-
-    #[inline(always)]
-    fn load_i8(self, x: &[i8; 16]) -> [__m256i; 2] {
-        x!([
-            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast())),
-            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8).cast())),
-        ])
-    }
-
-    #[inline(always)]
-    fn pairs_u8(self, x: [u8; 8]) -> [__m256i; 2] {
-        x!({
-            let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
-            let pairs = _mm_unpacklo_epi8(bytes, bytes);
-            [_mm256_cvtepu8_epi32(pairs), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(pairs))]
-        })
-    }
-
-    #[inline(always)]
-    fn spread(self, a: [__m256i; 2], j: usize) -> [__m256i; 2] {
-        x!({
-            let first = _mm256_set1_epi32(4 * (j % 2) as i32);
-            let lanes = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-            let low = _mm256_add_epi32(first, lanes);
-            let high = _mm256_add_epi32(low, _mm256_set1_epi32(2));
-            let a = a[j / 2];
-            [_mm256_permutevar8x32_epi32(a, low), _mm256_permutevar8x32_epi32(a, high)]
-        })
     }
 
     #[inline(always)]
@@ -362,11 +350,65 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn sum4_halves(self, a: [[__m256i; 2]; 4]) -> (__m128, __m128) {
-        x!((
-            sums_i([a[0][0], a[1][0], a[2][0], a[3][0]]),
-            sums_i([a[0][1], a[1][1], a[2][1], a[3][1]])
-        ))
+    fn sum4_blocks(self, a: [[__m256i; 2]; 4], add: [i32; 2]) -> (__m128, __m128) {
+        x!({
+            let sums = half_sums(a.map(|a| _mm256_add_epi32(a[0], a[1])));
+            let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
+            let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
+            (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
+        })
+    }
+
+    #[inline(always)]
+    fn scales_u8(self, x: [u8; 8]) -> __m256i {
+        x!({
+            let words = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(i64::from_le_bytes(x)));
+            opaque(_mm256_set_m128i(words, words))
+        })
+    }
+
+    #[inline(always)]
+    fn scales_i8(self, x: &[i8; 16]) -> __m256i {
+        x!({
+            let order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            _mm256_cvtepi8_epi16(_mm_shuffle_epi8(bytes, order))
+        })
+    }
+
+    #[inline(always)]
+    fn sums(self, x: &[i16; 16]) -> __m256i {
+        x!({
+            let order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+            let words = _mm256_loadu_si256(x.as_ptr().cast());
+            let words = _mm256_shuffle_epi8(words, _mm256_set_m128i(order, order));
+            _mm256_permute4x64_epi64::<0b11_01_10_00>(words)
+        })
+    }
+
+    #[inline(always)]
+    fn dot_sums(self, acc: [__m256i; 2], sums: __m256i, scales: __m256i) -> [__m256i; 2] {
+        [x!(_mm256_add_epi32(acc[0], _mm256_madd_epi16(sums, scales))), acc[1]]
+    }
+
+    #[inline(always)]
+    fn dot_runs(
+        self,
+        acc: [__m256i; 2],
+        w: [__m256i; 2],
+        x: [__m256i; 2],
+        scales: __m256i,
+        j: usize,
+    ) -> [__m256i; 2] {
+        x!({
+            // Both bytes of an even and an odd scale, in every lane of their halves.
+            let place = |i: usize| _mm256_set1_epi16((i * 0x0202 + 0x0100) as i16);
+            let first = _mm256_shuffle_epi8(scales, place(2 * j));
+            let second = _mm256_shuffle_epi8(scales, place(2 * j + 1));
+            let (low, high) = (_mm256_maddubs_epi16(w[0], x[0]), _mm256_maddubs_epi16(w[1], x[1]));
+            let low = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, first));
+            [_mm256_add_epi32(low, _mm256_madd_epi16(high, second)), acc[1]]
+        })
     }
 
     #[inline(always)]
@@ -438,22 +480,44 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn nibbles(self, x: &[u8; 16]) -> __m256i {
+    fn sixteens(self, a: &[u8; 32], b: &[u8; 32]) -> [__m256i; 2] {
+        let ([a0, a1], [b0, b1]) = (super::split(a), super::split(b));
+        x!([two(a0, b0), two(a1, b1)])
+    }
+
+    #[inline(always)]
+    fn sixteens_s(self, x: &[i8; 64]) -> [__m256i; 2] {
+        let [a, b] = bytemuck::cast_ref::<[i8; 64], [[u8; 32]; 2]>(x);
+        self.sixteens(a, b)
+    }
+
+    #[inline(always)]
+    fn even_odd_s(self, x: &[i8; 64]) -> [__m256i; 2] {
         x!({
-            let bytes = _mm_loadu_si128(x.as_ptr().cast());
-            let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
-            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+            let order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+            let order = _mm256_set_m128i(order, order);
+            let apart = self
+                .load_s(x)
+                .map(|x| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_shuffle_epi8(x, order)));
+            [
+                _mm256_permute2x128_si256::<0x20>(apart[0], apart[1]),
+                _mm256_permute2x128_si256::<0x31>(apart[0], apart[1]),
+            ]
         })
     }
 
     #[inline(always)]
-    fn nibble_pairs(self, x: &[u8; 16]) -> __m256i {
+    fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> [__m256i; 2] {
         x!({
-            // Each byte as 16 bits, the high half moved up by four bits.
-            let wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(x.as_ptr().cast()));
-            let both = _mm256_or_si256(wide, _mm256_slli_epi16::<4>(wide));
-            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+            let (bytes, low) = (two(a, b), _mm256_set1_epi8(0x0f));
+            let high = _mm256_srli_epi16::<4>(bytes);
+            [_mm256_and_si256(bytes, low), _mm256_and_si256(high, low)]
         })
+    }
+
+    #[inline(always)]
+    fn flip(self, a: [__m256i; 2]) -> [__m256i; 2] {
+        x!(a.map(|a| _mm256_xor_si256(a, _mm256_set1_epi8(-128))))
     }
 
     #[inline(always)]
@@ -462,8 +526,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn q_f16(self, x: [u16; 4]) -> __m128 {
-        x!(_mm_cvtph_ps(_mm_loadl_epi64(x.as_ptr().cast())))
+    fn q_f16(self, x: [&[u8; 4]; 4]) -> __m128 {
+        x!({
+            let [a, b, c, d] = x.map(|x| _mm_cvtsi32_si128(i32::from_le_bytes(*x)));
+            let four = _mm_unpacklo_epi32(_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
+            _mm_cvtph_ps(four)
+        })
     }
 
     #[inline(always)]

@@ -1,4 +1,6 @@
 //! AVX-512 with VNNI: one register for a vector.
+//!
+//! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
 use super::Simd;
@@ -79,6 +81,16 @@ fn fold4_i(a: __m256i) -> __m128i {
     _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a))
 }
 
+/// Sixteen bytes of each.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn two(a: &[u8; 16], b: &[u8; 16]) -> __m256i {
+    // SAFETY: references to sixteen bytes each.
+    let (a, b) =
+        unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
+    _mm256_set_m128i(b, a)
+}
+
 #[inline(always)]
 fn mask(n: usize) -> __mmask16 {
     ((1u32 << n.min(16)) - 1) as __mmask16
@@ -92,6 +104,8 @@ impl Simd for Avx512 {
     type B = __m512i;
     type H = __m256i;
     type Q = __m128;
+    /// As i32 without a sign, (4 in a group, 4 groups): a product of words takes them so.
+    type K = __m512i;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -99,10 +113,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if at < bytes.len() {
-            x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().add(at).cast()));
-        }
+    fn prefetch(self, bytes: &[u8]) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
     }
 
     #[inline(always)]
@@ -248,42 +260,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn halves(self, a: i32, b: i32) -> __m512i {
-        x!(_mm512_inserti64x4::<1>(
-            _mm512_zextsi128_si512(_mm_cvtsi32_si128(a)),
-            _mm256_zextsi128_si256(_mm_cvtsi32_si128(b))
-        ))
-    }
-
-    #[inline(always)]
     fn load_i(self, x: &[i32; 16]) -> __m512i {
         x!(_mm512_loadu_si512(x.as_ptr().cast()))
-    }
-
-    #[inline(always)]
-    fn load_i16(self, x: &[i16; 16]) -> __m512i {
-        x!(_mm512_cvtepi16_epi32(_mm256_loadu_si256(x.as_ptr().cast())))
-    }
-
-    #[inline(always)]
-    fn load_i8(self, x: &[i8; 16]) -> __m512i {
-        x!(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast())))
-    }
-
-    #[inline(always)]
-    fn pairs_u8(self, x: [u8; 8]) -> __m512i {
-        x!({
-            let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
-            _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes))
-        })
-    }
-
-    #[inline(always)]
-    fn spread(self, a: __m512i, j: usize) -> __m512i {
-        x!({
-            let lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-            _mm512_permutexvar_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(4 * j as i32)), a)
-        })
     }
 
     #[inline(always)]
@@ -311,12 +289,63 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn sum4_halves(self, a: [__m512i; 4]) -> (__m128, __m128) {
+    fn sum4_blocks(self, a: [__m512i; 4], add: [i32; 2]) -> (__m128, __m128) {
         x!({
             let sums = transpose_sum_i(a);
-            let low = fold4_i(_mm512_castsi512_si256(sums));
-            let high = fold4_i(_mm512_extracti64x4_epi64::<1>(sums));
-            (_mm_cvtepi32_ps(low), _mm_cvtepi32_ps(high))
+            let high = _mm512_extracti64x4_epi64::<1>(sums);
+            let sums = _mm256_add_epi32(_mm512_castsi512_si256(sums), high);
+            let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
+            let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
+            (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
+        })
+    }
+
+    #[inline(always)]
+    fn scales_u8(self, x: [u8; 8]) -> __m512i {
+        x!({
+            let order = _mm_setr_epi8(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7);
+            let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
+            _mm512_cvtepu8_epi32(_mm_shuffle_epi8(bytes, order))
+        })
+    }
+
+    #[inline(always)]
+    fn scales_i8(self, x: &[i8; 16]) -> __m512i {
+        x!({
+            let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let words = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(bytes, order));
+            _mm512_cvtepu16_epi32(words)
+        })
+    }
+
+    #[inline(always)]
+    fn sums(self, x: &[i16; 16]) -> __m512i {
+        x!({
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let words = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm512_permutexvar_epi32(order, _mm512_cvtepu16_epi32(words))
+        })
+    }
+
+    #[inline(always)]
+    fn dot_sums(self, acc: __m512i, sums: __m512i, scales: __m512i) -> __m512i {
+        x!(_mm512_dpwssd_epi32(acc, sums, scales))
+    }
+
+    #[inline(always)]
+    fn dot_runs(self, acc: __m512i, w: __m512i, x: __m512i, scales: __m512i, j: usize) -> __m512i {
+        x!({
+            let scales = match j {
+                0 => _mm512_shuffle_epi32::<0b00_00_00_00>(scales),
+                1 => _mm512_shuffle_epi32::<0b01_01_01_01>(scales),
+                2 => _mm512_shuffle_epi32::<0b10_10_10_10>(scales),
+                _ => _mm512_shuffle_epi32::<0b11_11_11_11>(scales),
+            };
+            // Four products with weights up to 63 fit sixteen bits; their sign above is
+            // multiplied with the zero above the scale.
+            let dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+            _mm512_dpwssd_epi32(acc, dots, scales)
         })
     }
 
@@ -390,22 +419,39 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn nibbles(self, x: &[u8; 16]) -> __m256i {
+    fn sixteens(self, a: &[u8; 32], b: &[u8; 32]) -> __m512i {
+        let both = self.join(self.load_h(a), self.load_h(b));
+        x!(_mm512_shuffle_i64x2::<0b11_01_10_00>(both, both))
+    }
+
+    #[inline(always)]
+    fn sixteens_s(self, x: &[i8; 64]) -> __m512i {
+        let both = self.load_s(x);
+        x!(_mm512_shuffle_i64x2::<0b11_01_10_00>(both, both))
+    }
+
+    #[inline(always)]
+    fn even_odd_s(self, x: &[i8; 64]) -> __m512i {
         x!({
-            let bytes = _mm_loadu_si128(x.as_ptr().cast());
-            let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
-            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+            let apart = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            let apart = _mm512_shuffle_epi8(self.load_s(x), _mm512_broadcast_i32x4(apart));
+            _mm512_permutexvar_epi64(order, apart)
         })
     }
 
     #[inline(always)]
-    fn nibble_pairs(self, x: &[u8; 16]) -> __m256i {
+    fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> __m512i {
         x!({
-            // Each byte as 16 bits, the high half moved up by four bits.
-            let wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(x.as_ptr().cast()));
-            let both = _mm256_or_si256(wide, _mm256_slli_epi16::<4>(wide));
-            _mm256_and_si256(both, _mm256_set1_epi8(0x0f))
+            let bytes = two(a, b);
+            let both = self.join(bytes, _mm256_srli_epi16::<4>(bytes));
+            _mm512_and_si512(both, _mm512_set1_epi8(0x0f))
         })
+    }
+
+    #[inline(always)]
+    fn flip(self, a: __m512i) -> __m512i {
+        x!(_mm512_xor_si512(a, _mm512_set1_epi8(-128)))
     }
 
     #[inline(always)]
@@ -414,13 +460,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn q_f16(self, x: [u16; 4]) -> __m128 {
+    fn q_f16(self, x: [&[u8; 4]; 4]) -> __m128 {
         x!({
-            let bits = u64::from(x[0])
-                | u64::from(x[1]) << 16
-                | u64::from(x[2]) << 32
-                | u64::from(x[3]) << 48;
-            _mm_cvtph_ps(_mm_cvtsi64_si128(bits as i64))
+            let [a, b, c, d] = x.map(|x| _mm_cvtsi32_si128(i32::from_le_bytes(*x)));
+            let four = _mm_unpacklo_epi32(_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
+            _mm_cvtph_ps(four)
         })
     }
 

@@ -1,4 +1,6 @@
 //! NEON with the dot product instructions: four registers for a vector.
+//!
+//! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
 mod parts;
@@ -60,6 +62,8 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     type B = [int8x16_t; 4];
     type H = [uint8x16_t; 2];
     type Q = float32x4_t;
+    /// As i32.
+    type K = [int32x4_t; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -67,12 +71,12 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], at: usize) {
-        if let Some(line) = bytes.get(at) {
-            // SAFETY: a hint about an address inside the slice.
-            unsafe {
-                std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, readonly));
-            }
+    fn prefetch(self, bytes: &[u8]) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe {
+            std::arch::asm!(
+                "prfm pldl1keep, [{}]", in(reg) bytes.as_ptr(), options(nostack, readonly)
+            );
         }
     }
 
@@ -251,58 +255,8 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn halves(self, a: i32, b: i32) -> [int32x4_t; 4] {
-        x!({
-            let zero = vdupq_n_s32(0);
-            [vsetq_lane_s32::<0>(a, zero), zero, vsetq_lane_s32::<0>(b, zero), zero]
-        })
-    }
-
-    #[inline(always)]
     fn load_i(self, x: &[i32; 16]) -> [int32x4_t; 4] {
         x4!(i, vld1q_s32(x.as_ptr().add(4 * i)))
-    }
-
-    #[inline(always)]
-    fn load_i16(self, x: &[i16; 16]) -> [int32x4_t; 4] {
-        x4!(i, vmovl_s16(vld1_s16(x.as_ptr().add(4 * i))))
-    }
-
-    #[inline(always)]
-    fn load_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
-        x!({
-            let x = vld1q_s8(x.as_ptr());
-            let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
-            [
-                vmovl_s16(vget_low_s16(a)),
-                vmovl_high_s16(a),
-                vmovl_s16(vget_low_s16(b)),
-                vmovl_high_s16(b),
-            ]
-        })
-    }
-
-    #[inline(always)]
-    fn pairs_u8(self, x: [u8; 8]) -> [int32x4_t; 4] {
-        x!({
-            let words = vmovl_u8(vcreate_u8(u64::from_le_bytes(x)));
-            let a = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
-            let b = vreinterpretq_s32_u32(vmovl_high_u16(words));
-            [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
-        })
-    }
-
-    #[inline(always)]
-    fn spread(self, a: [int32x4_t; 4], j: usize) -> [int32x4_t; 4] {
-        x!({
-            let a = a[j];
-            [
-                vdupq_laneq_s32::<0>(a),
-                vdupq_laneq_s32::<1>(a),
-                vdupq_laneq_s32::<2>(a),
-                vdupq_laneq_s32::<3>(a),
-            ]
-        })
     }
 
     #[inline(always)]
@@ -328,14 +282,71 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn sum4_i(self, a: [[int32x4_t; 4]; 4]) -> float32x4_t {
         let sums = x4!(i, vaddq_s32(vaddq_s32(a[i][0], a[i][1]), vaddq_s32(a[i][2], a[i][3])));
-        x!(sums_i(sums))
+        x!(sums_i(sums, 0))
     }
 
     #[inline(always)]
-    fn sum4_halves(self, a: [[int32x4_t; 4]; 4]) -> (float32x4_t, float32x4_t) {
-        let low = x4!(i, vaddq_s32(a[i][0], a[i][1]));
-        let high = x4!(i, vaddq_s32(a[i][2], a[i][3]));
-        x!((sums_i(low), sums_i(high)))
+    fn sum4_blocks(self, a: [[int32x4_t; 4]; 4], add: [i32; 2]) -> (float32x4_t, float32x4_t) {
+        let first = x4!(i, vaddq_s32(a[i][0], a[i][2]));
+        let second = x4!(i, vaddq_s32(a[i][1], a[i][3]));
+        x!((sums_i(first, add[0]), sums_i(second, add[1])))
+    }
+
+    #[inline(always)]
+    fn scales_u8(self, x: [u8; 8]) -> [int32x4_t; 4] {
+        x!({
+            let words = vmovl_u8(vcreate_u8(u64::from_le_bytes(x)));
+            let a = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
+            let b = vreinterpretq_s32_u32(vmovl_high_u16(words));
+            [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
+        })
+    }
+
+    #[inline(always)]
+    fn scales_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
+        x!({
+            let x = vld1q_s8(x.as_ptr());
+            let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
+            [
+                vmovl_s16(vget_low_s16(a)),
+                vmovl_high_s16(a),
+                vmovl_s16(vget_low_s16(b)),
+                vmovl_high_s16(b),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn sums(self, x: &[i16; 16]) -> [int32x4_t; 4] {
+        x4!(i, vmovl_s16(vld1_s16(x.as_ptr().add(4 * i))))
+    }
+
+    #[inline(always)]
+    fn dot_sums(
+        self,
+        acc: [int32x4_t; 4],
+        sums: [int32x4_t; 4],
+        scales: [int32x4_t; 4],
+    ) -> [int32x4_t; 4] {
+        self.mul_add_i(acc, sums, scales)
+    }
+
+    #[inline(always)]
+    fn dot_runs(
+        self,
+        acc: [int32x4_t; 4],
+        w: [int8x16_t; 4],
+        x: [int8x16_t; 4],
+        scales: [int32x4_t; 4],
+        j: usize,
+    ) -> [int32x4_t; 4] {
+        let (dots, scales) = (self.dot_ss(self.splat_i(0), w, x), scales[j]);
+        x!([
+            vmlaq_laneq_s32::<0>(acc[0], dots[0], scales),
+            vmlaq_laneq_s32::<1>(acc[1], dots[1], scales),
+            vmlaq_laneq_s32::<2>(acc[2], dots[2], scales),
+            vmlaq_laneq_s32::<3>(acc[3], dots[3], scales),
+        ])
     }
 
     #[inline(always)]
@@ -449,17 +460,36 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn nibbles(self, x: &[u8; 16]) -> [uint8x16_t; 2] {
-        let bytes = x!(vld1q_u8(x.as_ptr()));
-        x!([vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes)])
+    fn sixteens(self, a: &[u8; 32], b: &[u8; 32]) -> [int8x16_t; 4] {
+        let ([a0, a1], [b0, b1]) = (self.load_h(a), self.load_h(b));
+        x!([a0, b0, a1, b1].map(|quarter| vreinterpretq_s8_u8(quarter)))
     }
 
     #[inline(always)]
-    fn nibble_pairs(self, x: &[u8; 16]) -> [uint8x16_t; 2] {
+    fn sixteens_s(self, x: &[i8; 64]) -> [int8x16_t; 4] {
+        let [a0, a1, b0, b1] = self.load_s(x);
+        [a0, b0, a1, b1]
+    }
+
+    #[inline(always)]
+    fn even_odd_s(self, x: &[i8; 64]) -> [int8x16_t; 4] {
+        let [a0, a1, b0, b1] = self.load_s(x);
+        x!([vuzp1q_s8(a0, a1), vuzp1q_s8(b0, b1), vuzp2q_s8(a0, a1), vuzp2q_s8(b0, b1)])
+    }
+
+    #[inline(always)]
+    fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> [int8x16_t; 4] {
         x!({
-            let [low, high] = self.nibbles(x);
-            [vzip1q_u8(low, high), vzip2q_u8(low, high)]
+            let (a, b) = (vld1q_u8(a.as_ptr()), vld1q_u8(b.as_ptr()));
+            let low = vdupq_n_u8(0x0f);
+            [vandq_u8(a, low), vandq_u8(b, low), vshrq_n_u8::<4>(a), vshrq_n_u8::<4>(b)]
+                .map(|quarter| vreinterpretq_s8_u8(quarter))
         })
+    }
+
+    #[inline(always)]
+    fn flip(self, a: [int8x16_t; 4]) -> [int8x16_t; 4] {
+        x4!(i, veorq_s8(a[i], vdupq_n_s8(-128)))
     }
 
     #[inline(always)]
@@ -468,7 +498,8 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn q_f16(self, x: [u16; 4]) -> float32x4_t {
+    fn q_f16(self, x: [&[u8; 4]; 4]) -> float32x4_t {
+        let x = x.map(|x| u16::from_le_bytes([x[0], x[1]]));
         x!(from_f16(vld1_u16(x.as_ptr())))
     }
 

@@ -59,6 +59,7 @@ impl Simd for Scalar {
     type B = [u8; 64];
     type H = [u8; 32];
     type Q = [f32; 4];
+    type K = [i16; 16];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -66,7 +67,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &[u8], _: usize) {}
+    fn prefetch(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat(self, x: f32) -> [f32; 16] {
@@ -196,35 +197,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn halves(self, a: i32, b: i32) -> [i32; 16] {
-        let mut y = [0; 16];
-        (y[0], y[8]) = (a, b);
-        y
-    }
-
-    #[inline(always)]
     fn load_i(self, x: &[i32; 16]) -> [i32; 16] {
         *x
-    }
-
-    #[inline(always)]
-    fn load_i16(self, x: &[i16; 16]) -> [i32; 16] {
-        x.map(i32::from)
-    }
-
-    #[inline(always)]
-    fn load_i8(self, x: &[i8; 16]) -> [i32; 16] {
-        x.map(i32::from)
-    }
-
-    #[inline(always)]
-    fn pairs_u8(self, x: [u8; 8]) -> [i32; 16] {
-        from_fn(|i| i32::from(x[i / 2]))
-    }
-
-    #[inline(always)]
-    fn spread(self, a: [i32; 16], j: usize) -> [i32; 16] {
-        from_fn(|i| a[4 * j + i / 4])
     }
 
     #[inline(always)]
@@ -251,9 +225,46 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn sum4_halves(self, a: [[i32; 16]; 4]) -> ([f32; 4], [f32; 4]) {
-        let sum = |a: &[i32]| a.iter().fold(0, |sum: i32, &a| sum.wrapping_add(a)) as f32;
-        (a.map(|a| sum(&a[..8])), a.map(|a| sum(&a[8..])))
+    fn sum4_blocks(self, a: [[i32; 16]; 4], add: [i32; 2]) -> ([f32; 4], [f32; 4]) {
+        let sum = |a: &[i32; 16], block: usize| {
+            let (first, second) = (4 * block..4 * block + 4, 4 * block + 8..4 * block + 12);
+            let lanes = a[first].iter().chain(&a[second]);
+            lanes.fold(add[block], |sum, a| sum.wrapping_add(*a)) as f32
+        };
+        (a.map(|a| sum(&a, 0)), a.map(|a| sum(&a, 1)))
+    }
+
+    #[inline(always)]
+    fn scales_u8(self, x: [u8; 8]) -> [i16; 16] {
+        from_fn(|i| x[i / 2].into())
+    }
+
+    #[inline(always)]
+    fn scales_i8(self, x: &[i8; 16]) -> [i16; 16] {
+        x.map(i16::from)
+    }
+
+    #[inline(always)]
+    fn sums(self, x: &[i16; 16]) -> [i16; 16] {
+        *x
+    }
+
+    #[inline(always)]
+    fn dot_sums(self, acc: [i32; 16], sums: [i16; 16], scales: [i16; 16]) -> [i32; 16] {
+        from_fn(|i| acc[i].wrapping_add(i32::from(sums[i]) * i32::from(scales[i])))
+    }
+
+    #[inline(always)]
+    fn dot_runs(
+        self,
+        acc: [i32; 16],
+        w: [u8; 64],
+        x: [u8; 64],
+        scales: [i16; 16],
+        j: usize,
+    ) -> [i32; 16] {
+        let dots = self.dot_us([0; 16], w, x);
+        from_fn(|i| acc[i].wrapping_add(dots[i] * i32::from(scales[4 * j + i / 4])))
     }
 
     #[inline(always)]
@@ -324,13 +335,28 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn nibbles(self, x: &[u8; 16]) -> [u8; 32] {
-        from_fn(|i| x[i % 16] >> (i / 16 * 4) & 0x0f)
+    fn sixteens(self, a: &[u8; 32], b: &[u8; 32]) -> [u8; 64] {
+        from_fn(|i| [a, b][i / 16 % 2][i / 32 * 16 + i % 16])
     }
 
     #[inline(always)]
-    fn nibble_pairs(self, x: &[u8; 16]) -> [u8; 32] {
-        from_fn(|i| x[i / 2] >> (i % 2 * 4) & 0x0f)
+    fn sixteens_s(self, x: &[i8; 64]) -> [u8; 64] {
+        from_fn(|i| x[i / 16 % 2 * 32 + i / 32 * 16 + i % 16] as u8)
+    }
+
+    #[inline(always)]
+    fn even_odd_s(self, x: &[i8; 64]) -> [u8; 64] {
+        from_fn(|i| x[i / 16 % 2 * 32 + i % 16 * 2 + i / 32] as u8)
+    }
+
+    #[inline(always)]
+    fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> [u8; 64] {
+        from_fn(|i| [a, b][i / 16 % 2][i % 16] >> (i / 32 * 4) & 0x0f)
+    }
+
+    #[inline(always)]
+    fn flip(self, a: [u8; 64]) -> [u8; 64] {
+        a.map(|a| a ^ 0x80)
     }
 
     #[inline(always)]
@@ -339,8 +365,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn q_f16(self, x: [u16; 4]) -> [f32; 4] {
-        x.map(|bits| f16::from_bits(bits).to_f32_const())
+    fn q_f16(self, x: [&[u8; 4]; 4]) -> [f32; 4] {
+        x.map(|x| f16::from_le_bytes([x[0], x[1]]).to_f32_const())
     }
 
     #[inline(always)]

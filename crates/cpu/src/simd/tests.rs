@@ -170,25 +170,28 @@ fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
 
 fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
     let [a, b, c, d] = x.map(|x| s.load_i(&x));
-    let (low, high) = s.sum4_halves([a, b, c, d]);
+    let (first, second) = s.sum4_blocks([a, b, c, d], [x[0][0], x[0][1]]);
+    let words: [i16; 16] = from_fn(|i| x[0][i] as i16);
+    let small: [i16; 16] = from_fn(|i| x[1][i] as i8 as i16);
+    let eight: [u8; 8] = from_fn(|i| bytes[i]);
+    // In any lanes: what counts is their sum.
+    let sum_of = |x: S::I| bits(&s.q_store(s.sum4_i([x; 4])));
+    let zero = s.splat_i(0);
     let thirty_two: &[u8; 32] = bytes.first_chunk().expect("64 bytes");
-    let q: [u16; 4] = from_fn(|i| x[0][i] as u16);
+    let q: [[u8; 4]; 4] = from_fn(|i| x[0][i].to_le_bytes());
     vec![
         ("splat_i", of_i(s, s.splat_i(x[0][0]))),
-        ("halves", of_i(s, s.halves(x[0][0], x[0][1]))),
         ("load_i", of_i(s, a)),
-        ("load_i16", of_i(s, s.load_i16(&x[0].map(|x| x as i16)))),
-        ("load_i8", of_i(s, s.load_i8(&x[0].map(|x| x as i8)))),
-        ("pairs_u8", of_i(s, s.pairs_u8(from_fn(|i| bytes[i])))),
-        ("spread", (0..4).flat_map(|j| of_i(s, s.spread(a, j))).collect()),
         ("mul_add_i", of_i(s, s.mul_add_i(a, b, c))),
         ("dot_i16", of_i(s, s.dot_i16(a, b, c))),
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
-        ("sum4_halves", bits(&[s.q_store(low), s.q_store(high)].concat())),
+        ("sum4_blocks", bits(&[s.q_store(first), s.q_store(second)].concat())),
+        ("scales_u8", sum_of(s.dot_sums(zero, s.sums(&words), s.scales_u8(eight)))),
+        ("scales_i8", sum_of(s.dot_sums(a, s.sums(&words), s.scales_i8(&small.map(|x| x as i8))))),
         ("load_f16", of(s, s.load_f16(thirty_two))),
         ("load_bf16", of(s, s.load_bf16(thirty_two))),
-        ("q_f16", bits(&s.q_store(s.q_f16(q)))),
+        ("q_f16", bits(&s.q_store(s.q_f16(q.each_ref())))),
     ]
 }
 
@@ -197,6 +200,8 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
     let acc = s.load_i(acc);
     let (h, g) = (s.load_h(&from_fn(|i| w[i])), s.load_h(&from_fn(|i| x[i])));
     let packed: [u8; 16] = from_fn(|i| w[i]);
+    let small = s.load_b(&w.map(|w| w & 63));
+    let (zero, sum_of) = (s.splat_i(0), |x: S::I| bits(&s.q_store(s.sum4_i([x; 4]))));
     vec![
         ("load_b", of_b(s, s.load_b(w))),
         ("load_s", of_b(s, s.load_s(&any))),
@@ -210,8 +215,23 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("xor", of_h(s, s.xor(h, g))),
         ("shr", of_h(s, s.shr(h, shift))),
         ("shl", of_h(s, s.shl(h, shift))),
-        ("nibbles", of_h(s, s.nibbles(&packed))),
-        ("nibble_pairs", of_h(s, s.nibble_pairs(&packed))),
+        ("sixteens", of_b(s, s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| x[i])))),
+        ("sixteens_s", of_b(s, s.sixteens_s(&any))),
+        ("even_odd_s", of_b(s, s.even_odd_s(&any))),
+        ("nibbles", of_b(s, s.nibbles(&packed, &from_fn(|i| x[i])))),
+        ("flip", of_b(s, s.flip(s.load_b(w)))),
+        ("dot_runs u8", {
+            let scales = s.scales_u8(from_fn(|i| x[i] & 63));
+            (0..4)
+                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
+                .collect()
+        }),
+        ("dot_runs i8", {
+            let scales = s.scales_i8(&from_fn(|i| x[i] as i8));
+            (0..4)
+                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
+                .collect()
+        }),
     ]
 }
 
@@ -336,10 +356,18 @@ fn scalar_does_what_the_trait_says() {
     assert_eq!(s.round([2.5; 16]), [2.0; 16]);
     assert_eq!(s.pow2([-126.0; 16]), [f32::MIN_POSITIVE; 16]);
     let ints = from_fn(|i| i as i32);
-    assert_eq!(s.spread(ints, 2), [8, 8, 8, 8, 9, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 11]);
-    assert_eq!(s.pairs_u8([1, 2, 3, 4, 5, 6, 7, 255])[12..], [7, 7, 255, 255]);
-    assert_eq!(s.nibbles(&[0xa5; 16]), from_fn(|i| if i < 16 { 5 } else { 10 }));
-    assert_eq!(s.nibble_pairs(&[0xa5; 16]), from_fn(|i| if i % 2 == 0 { 5 } else { 10 }));
+    let bytes: [u8; 64] = from_fn(|i| i as u8);
+    let [a, b] = [from_fn(|i| bytes[i]), from_fn(|i| bytes[32 + i])];
+    assert_eq!(s.sixteens(&a, &b)[..48], [0..16, 32..48, 16..32].map(Vec::from_iter).concat());
+    assert_eq!(s.sixteens_s(&bytes.map(|b| b as i8)), s.sixteens(&a, &b));
+    assert_eq!(s.even_odd_s(&bytes.map(|b| b as i8))[15..18], [30, 32, 34]);
+    assert_eq!(s.even_odd_s(&bytes.map(|b| b as i8))[47..50], [31, 33, 35]);
+    assert_eq!(s.nibbles(&[0xa5; 16], &[0x21; 16]), from_fn(|i| [5, 1, 10, 2][i / 16]));
+    assert_eq!(s.scales_u8([1, 2, 3, 4, 5, 6, 7, 255])[12..], [7, 7, 255, 255]);
+    let sums = s.sum4_blocks([ints; 4], [100, 1000]);
+    assert_eq!((sums.0[3], sums.1[0]), (100.0 + 44.0, 1000.0 + 76.0));
+    let runs = s.dot_runs([1; 16], [2; 64], [3; 64], from_fn(|i| i as i16), 2);
+    assert_eq!(runs[3..5], [1 + 24 * 8, 1 + 24 * 9]);
     assert_eq!(s.shr([0x80, 0x01, 0, 0].repeat(8).try_into().expect("32 bytes"), 4)[0], 0x18);
     assert_eq!(s.dot_us([1; 16], [255; 64], [0x80; 64]), [1 - 4 * 255 * 128; 16]);
     assert_eq!(s.dot_ss([1; 16], [255; 64], [0x81; 64]), [1 + 4 * 127; 16]);

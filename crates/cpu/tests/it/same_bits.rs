@@ -1,6 +1,7 @@
 //! A row depends on itself only: a whole model's logits have the same bits alone, in a batch of
 //! five, and with the prompt whole, one by one and in chunks of seven, on 1, 2 and 3 threads.
 
+use crate::no_allocation::{ALONE, allocations_so_far};
 use blocks::{Kind, Tensor};
 use cpu::{Cpu, Isa};
 use ops::conformance::random_tensor;
@@ -11,9 +12,11 @@ use std::sync::Arc;
 
 /// Lengths of the five sequences; the longest crosses a page.
 const LENGTHS: [usize; 5] = [70, 3, 21, 1, 40];
+/// All of them.
+pub const ALL: [usize; 5] = [0, 1, 2, 3, 4];
 
 /// The tiny model, its matrices in `kind` where their rows hold whole blocks.
-fn model(kind: Option<Kind>) -> (Arc<Program>, Vec<Tensor>) {
+pub fn model(kind: Option<Kind>) -> (Arc<Program>, Vec<Tensor>) {
     let mut program = testkit::tiny::program();
     let mut weights = testkit::tiny::weights(&program, 3);
     let Some(kind) = kind else { return (Arc::new(program), weights) };
@@ -38,13 +41,21 @@ fn model(kind: Option<Kind>) -> (Arc<Program>, Vec<Tensor>) {
     (Arc::new(program), weights)
 }
 
-/// Logits of every row of every sequence, the rows handed over `chunk` of each sequence at a time.
-fn logits(
+/// What [`run`] found.
+pub struct Found {
+    /// Logits of every row of every sequence.
+    logits: Vec<Vec<f32>>,
+    /// How often memory was asked for in the steps.
+    pub allocations: usize,
+}
+
+/// Runs the chosen sequences, the rows handed over `chunk` of each sequence at a time.
+pub fn run(
     backend: &Cpu,
     (program, weights): &(Arc<Program>, Vec<Tensor>),
     chosen: &[usize],
     chunk: usize,
-) -> Vec<Vec<f32>> {
+) -> Found {
     let total: usize = LENGTHS.iter().sum();
     let pages = LENGTHS.map(|length| length.div_ceil(PAGE));
     let sizes = Sizes {
@@ -64,7 +75,8 @@ fn logits(
         .zip(LENGTHS)
         .map(|(tables, length)| Sequence { tables, length: length as u32, mask: Mask::default() })
         .collect();
-    let mut found = vec![Vec::new(); LENGTHS.len()];
+    let mut logits = vec![Vec::new(); LENGTHS.len()];
+    let mut allocations = 0;
     for start in (0..total).step_by(chunk) {
         let mut rows = Vec::new();
         for &sequence in chosen {
@@ -79,13 +91,15 @@ fn logits(
             }
         }
         let step = Step { rows: &rows, sequences: &sequences, embeddings: &[], cancel: None };
+        let before = allocations_so_far();
         let ticket = executor.submit(&step).unwrap();
         let outputs = executor.wait(ticket).unwrap();
-        for (row, logits) in rows.iter().zip(outputs.logits.chunks(testkit::tiny::VOCAB)) {
-            found[row.sequence as usize].extend(logits);
+        allocations += allocations_so_far() - before;
+        for (row, found) in rows.iter().zip(outputs.logits.chunks(testkit::tiny::VOCAB)) {
+            logits[row.sequence as usize].extend(found);
         }
     }
-    found
+    Found { logits, allocations }
 }
 
 fn bits(rows: &[f32]) -> Vec<u32> {
@@ -94,16 +108,17 @@ fn bits(rows: &[f32]) -> Vec<u32> {
 
 #[test]
 fn a_row_depends_on_itself_only() {
+    let _not_alone = ALONE.read();
     for kind in [None, Some(Kind::Q8_0), Some(Kind::Q4_0), Some(Kind::F16)] {
         let model = model(kind);
-        let expected = logits(&Cpu::new(Isa::best(), 1), &model, &[0, 1, 2, 3, 4], 100);
+        let expected = run(&Cpu::new(Isa::best(), 1), &model, &ALL, 100).logits;
         assert!(expected.iter().flatten().all(|v| v.is_finite()), "{kind:?}");
         for threads in 1..=3 {
             let backend = Cpu::new(Isa::best(), threads);
             for chunk in [1, 7, 100] {
-                let together = logits(&backend, &model, &[0, 1, 2, 3, 4], chunk);
+                let together = run(&backend, &model, &ALL, chunk).logits;
                 for sequence in 0..LENGTHS.len() {
-                    let alone = &logits(&backend, &model, &[sequence], chunk)[sequence];
+                    let alone = &run(&backend, &model, &[sequence], chunk).logits[sequence];
                     let case = format!("{kind:?}, {threads} threads, chunks of {chunk}");
                     assert_eq!(bits(alone), bits(&expected[sequence]), "alone, {case}");
                     assert_eq!(bits(&together[sequence]), bits(&expected[sequence]), "{case}");

@@ -101,6 +101,11 @@ fn memory_is_reserved_and_given_back() {
     assert!(exact.load(0, program.clone(), weights(), options()).is_ok());
     let copied = Options { mapped: false, ..options() };
     assert!(exact.load(0, program.clone(), weights(), copied).is_err());
+    let repacked = || Options { repacked: 8, ..options() };
+    assert!(exact.load(0, program.clone(), weights(), repacked()).is_err());
+    let engine = runtime.load(0, program.clone(), weights(), repacked()).expect("it fits");
+    assert_eq!(runtime.ledger().used(), used + 8, "what was repacked counts");
+    drop(engine);
 }
 
 struct NoArgmax;

@@ -7,7 +7,7 @@ use crate::program::{
     Act, CacheGroup, CacheRef, Domain, Form, KvKind, Long, Part, Program, RopeId, Rotation, Slot,
     SlotInfo, Stage, WeightId, WeightInfo,
 };
-use blocks::{Affine, Kind, Plain, Tensor};
+use blocks::{Affine, Element, Indexed, Kind, Plain, Scale, Scaled, Tensor, Tile};
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Every block format of GGUF, and MLX's.
+/// Every block format of GGUF, MLX's and those of small floats.
 fn kinds() -> Vec<Kind> {
     let affine = |bits| {
         let shapes = [(32, Plain::F16), (64, Plain::BF16), (128, Plain::F32)];
@@ -27,6 +27,15 @@ fn kinds() -> Vec<Kind> {
     };
     let mut kinds = Kind::GGUF.to_vec();
     kinds.extend([2, 3, 4, 5, 6, 8].into_iter().flat_map(affine));
+    let fp8 = |rows, cols| Scaled {
+        element: Element::E4M3,
+        scale: Scale::Plain(Plain::F32),
+        tile: Tile { rows, cols },
+        global: None,
+    };
+    let scaled = [Scaled::MXFP4, Scaled::MXFP8, Scaled::NVFP4, fp8(16, 40), fp8(Tile::ALL, 64)];
+    kinds.extend(scaled.map(Kind::Scaled));
+    kinds.push(Kind::Indexed(Indexed { bits: 4, group: 32, scale: Plain::F32 }));
     kinds
 }
 

@@ -1,6 +1,6 @@
 //! Random weights of every kind, the same on every machine.
 
-use blocks::{Bytes, Kind, Plain, Tensor};
+use blocks::{Bytes, Element, Kind, Plain, Scale, Scaled, Tensor};
 use half::{bf16, f16};
 
 /// A small generator (Steele, Lea and Flood 2014, SplitMix64).
@@ -62,6 +62,19 @@ pub fn random_tensor(kind: Kind, rows: usize, cols: usize, seed: u64) -> Tensor 
         let data = Bytes::from_vec(random.bytes(bytes));
         return Tensor::affine(affine, rows, cols, data, scales, biases).expect("the right length");
     }
+    if let Kind::Indexed(indexed) = kind {
+        let groups = indexed.groups(cols);
+        let scales = Bytes::from_vec(numbers(indexed.scale, rows * groups, 0.1));
+        let biases = Bytes::from_vec(numbers(indexed.scale, rows * groups, 1.0));
+        let data = Bytes::from_vec(random.bytes(bytes));
+        let index = (0..cols).flat_map(|col| ((col * 7 % groups) as i32).to_le_bytes());
+        let index = Bytes::from_vec(index.collect());
+        let parts = [data, scales, biases];
+        return Tensor::indexed(indexed, rows, cols, parts, index).expect("the right length");
+    }
+    if let Kind::Scaled(scaled) = kind {
+        return random_scaled(scaled, rows, cols, &mut random);
+    }
     let mut data = Vec::with_capacity(bytes);
     let mut values = vec![0.0; kind.block_len()];
     while data.len() < bytes {
@@ -74,4 +87,30 @@ pub fn random_tensor(kind: Kind, rows: usize, cols: usize, seed: u64) -> Tensor 
         }
     }
     Tensor::new(kind, rows, cols, Bytes::from_vec(data)).expect("the right length")
+}
+
+/// Small floats of moderate size, of which none is no number.
+fn random_scaled(scaled: Scaled, rows: usize, cols: usize, random: &mut Random) -> Tensor {
+    let tiles = rows.div_ceil(scaled.tile.rows as usize) * scaled.tiles(cols);
+    let mut scales = Vec::new();
+    for _ in 0..tiles {
+        let scale = random.unit();
+        match scaled.scale {
+            Scale::Plain(Plain::F32) => scales.extend((0.01 * scale).to_le_bytes()),
+            Scale::Plain(Plain::F16) => scales.extend(f16::from_f32(0.01 * scale).to_le_bytes()),
+            Scale::Plain(Plain::BF16) => scales.extend(bf16::from_f32(0.01 * scale).to_le_bytes()),
+            // From 2^-5 to 2^-2, and from 2^-8 to 2^-1.
+            Scale::E4M3 => scales.push((28.0 + 12.0 * scale) as u8),
+            Scale::E8M0 => scales.push((123.0 + 4.0 * scale) as u8),
+        }
+    }
+    let count = scaled.element.bits() * rows * cols / 8;
+    let mut data = random.bytes(count);
+    if scaled.element == Element::E4M3 {
+        // Exponents lose their highest bit, so that magnitudes stay below 2.
+        data.iter_mut().for_each(|byte| *byte &= 0xbf);
+    }
+    let (data, scales) = (Bytes::from_vec(data), Bytes::from_vec(scales));
+    let tensor = Tensor::scaled(scaled, rows, cols, data, scales, Bytes::empty());
+    tensor.expect("the right length")
 }

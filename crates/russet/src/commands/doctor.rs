@@ -185,9 +185,10 @@ fn families() -> Vec<&'static str> {
     model::FAMILIES.iter().map(|family| family.gguf).collect()
 }
 
-/// The block formats of GGUF files, then MLX's.
+/// The block formats of GGUF files, then MLX's and those of other safetensors.
 fn formats() -> Vec<String> {
     let mlx = |bits: u8| format!("affine{bits}");
     let gguf = Kind::GGUF.iter().map(|kind| kind.name());
-    gguf.chain([2, 3, 4, 5, 6, 8].into_iter().map(mlx)).collect()
+    let floats = ["fp8", "mxfp4", "mxfp8", "nvfp4"].map(str::to_owned);
+    gguf.chain([2, 3, 4, 5, 6, 8].into_iter().map(mlx)).chain(floats).collect()
 }

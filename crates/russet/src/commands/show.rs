@@ -31,6 +31,9 @@ pub struct Args {
     template: bool,
 }
 
+/// Tensors of no use that are named.
+const IGNORED_MAX: usize = 4;
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (opened, _headers) = load::headers(args.model.name(), &args.model.hub, &args.precision)?;
     let text = if args.template { template(&opened.source)? } else { all(&opened)? };
@@ -156,9 +159,17 @@ fn weights(opened: &Opened, out: &mut Lines) {
             format!("{kind:<10} {bytes:>14.0} bytes {weights:>14} weights {tensors:>5} tensors"),
         );
     }
+    if let Some((reason, size)) = opened.source.repacked() {
+        out.add("repacked", format!("{size} bytes ({}): {reason}", bytes(size as f64)));
+    }
     let ignored = opened.source.ignored();
     if !ignored.is_empty() {
-        out.add("not needed", ignored.join(", "));
+        let more = match ignored.len().saturating_sub(IGNORED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let some = &ignored[..ignored.len().min(IGNORED_MAX)];
+        out.add("not needed", format!("{}{more}", some.join(", ")));
     }
 }
 

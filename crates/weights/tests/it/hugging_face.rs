@@ -150,10 +150,10 @@ fn what_cannot_be_honoured_is_refused_by_key_and_value() {
         (json!({"hidden_act": "relu6"}), ["hidden_act", "relu6"]),
         (json!({"architectures": ["BloomForCausalLM"]}), ["BloomForCausalLM", "not supported"]),
         (
-            json!({"quantization_config": {"quant_method": "awq", "bits": 4}}),
-            ["quant_method", "awq"],
+            json!({"quantization_config": {"quant_method": "bitsandbytes", "bits": 4}}),
+            ["quant_method", "bitsandbytes"],
         ),
-        (json!({"quantization_config": {"quant_method": "fp8"}}), ["quant_method", "fp8"]),
+        (json!({"quantization_config": {"quant_method": "quip"}}), ["quant_method", "quip"]),
         (json!({"rope_scaling": {"rope_type": "spiral", "factor": 2}}), ["rope_type", "spiral"]),
         (json!({"rope_scaling": {"type": "linear"}}), ["factor", "lacks"]),
         (json!({"rope_scaling": {"mrope_section": [1, 2]}}), ["mrope_section", "[1,2]"]),

@@ -4,5 +4,6 @@ mod damage;
 mod gguf;
 mod hugging_face;
 mod mlx;
+mod quantized;
 mod reference;
 mod writer;

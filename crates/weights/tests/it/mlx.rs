@@ -148,8 +148,10 @@ fn what_does_not_fit_is_refused() {
     refused(with(&json!({"group_size": 64, "bits": 7}), &tensors), &["quantization.bits", "7"]);
     refused(with(&json!({"group_size": 16, "bits": 4}), &tensors), &["group_size", "16"]);
     refused(with(&json!({"bits": 4}), &tensors), &["group_size", "null"]);
-    let mxfp4 = json!({"group_size": 32, "bits": 4, "mode": "mxfp4"});
-    refused(with(&mxfp4, &tensors), &["quantization.mode", "mxfp4"]);
+    let mxfp6 = json!({"group_size": 32, "bits": 6, "mode": "mxfp6"});
+    refused(with(&mxfp6, &tensors), &["quantization.mode", "mxfp6"]);
+    let mxfp4 = json!({"group_size": 64, "bits": 4, "mode": "mxfp4"});
+    refused(with(&mxfp4, &tensors), &["quantization.group_size", "64"]);
     refused(with(&json!(4), &tensors), &["quantization", "4"]);
     let mut wrong = tensors.clone();
     wrong.iter_mut().find(|t| t.name == "lm_head.scales").unwrap().kind.1 = "I16";

@@ -83,11 +83,12 @@ pub fn fold2(a: float32x4_t, b: float32x4_t) -> float32x4_t {
     vaddq_f32(low, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
 }
 
-/// The sums of four vectors of four integers, as f32.
+/// The sums of four vectors of four integers plus `add`, as f32.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-pub fn sums_i(a: [int32x4_t; 4]) -> float32x4_t {
-    vcvtq_f32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
+pub fn sums_i(a: [int32x4_t; 4], add: i32) -> float32x4_t {
+    let sums = vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3]));
+    vcvtq_f32_s32(vaddq_s32(sums, vdupq_n_s32(add)))
 }
 
 /// Rounded to nearest even; what has no i32 gives the smallest one, as x86 has it.
