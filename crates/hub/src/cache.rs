@@ -104,15 +104,16 @@ impl Repo {
         let snapshot = self.snapshot_dir(commit);
         let at = snapshot.join(path);
         let parent = at.parent().unwrap_or(&snapshot);
-        fs::create_dir_all(parent).map_err(HubError::io("cannot make the directory", parent))?;
-        // A directory that is a link could lead anywhere.
+        // A directory that is a link could lead anywhere; what is above it is there already.
         let real = |dir: &Path| {
             fs::canonicalize(dir).map_err(HubError::io("cannot read the directory", dir))
         };
-        if !real(parent)?.starts_with(real(&self.dir())?) {
+        let there = parent.ancestors().find(|dir| fs::symlink_metadata(dir).is_ok());
+        if !real(there.unwrap_or(parent))?.starts_with(real(&self.dir())?) {
             let what = "this leads out of the cache through a link; remove it and pull again";
             return Err(HubError::damaged(parent, what));
         }
+        fs::create_dir_all(parent).map_err(HubError::io("cannot make the directory", parent))?;
         let depth = 2 + path.split('/').count();
         let target = PathBuf::from("../".repeat(depth - 1)).join("blobs").join(hex);
         if fs::read_link(&at).is_ok_and(|there| there == target) && at.exists() {

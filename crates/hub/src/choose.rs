@@ -63,7 +63,7 @@ pub fn choose(
         return choice(least, "it is the only one".to_owned());
     }
     let find = |quant: &str| {
-        let mut same = whole.iter().copied().filter(|&i| variants[i].quant == quant);
+        let mut same = whole.iter().copied().filter(|&i| plain(&variants[i].quant) == quant);
         same.find(|&i| fits(variants[i].bytes, memory))
     };
     let size = |index: usize| gib(needed_bytes(variants[index].bytes));
@@ -81,7 +81,7 @@ pub fn choose(
             format!("it is the usual balance of size and quality, and fits ({})", size(index));
         return choice(index, why);
     }
-    let usual = whole.iter().copied().find(|&i| variants[i].quant == USUAL);
+    let usual = whole.iter().copied().find(|&i| plain(&variants[i].quant) == USUAL);
     let limit = usual.map_or(u64::MAX, |i| variants[i].bytes);
     let is_odd = |i: usize| ODD.contains(&variants[i].quant.as_str());
     let mut rest: Vec<usize> =
@@ -103,6 +103,11 @@ pub fn choose(
             choice(least, why)
         }
     }
+}
+
+/// The quantization without the mark of a variant that gives some tensors more bits.
+fn plain(quant: &str) -> &str {
+    quant.strip_prefix("UD-").unwrap_or(quant)
 }
 
 /// The variant that was asked for by quantization or by file.
@@ -191,6 +196,8 @@ mod tests {
     fn a_repository_without_the_usual_one_still_serves() {
         let all = variants(&[("Q8_0", GIB), ("F16", 2 * GIB)]);
         assert_eq!(choose("m", &all, None, 64 * GIB).expect("a choice").index, 0);
+        let marked = variants(&[("UD-Q4_K_M", 16 * GIB), ("Q8_0", 26 * GIB)]);
+        assert_eq!(choose("m", &marked, None, 40 * GIB).expect("a choice").index, 0);
         let only = variants(&[("MXFP4", 12 * GIB)]);
         assert_eq!(choose("m", &only, None, 4 * GIB).expect("a choice").index, 0);
         assert!(choose("m", &[], None, GIB).is_err());

@@ -1,6 +1,7 @@
 //! HTTP: one request at a time, with patience and bounds. Nothing here knows what is asked for.
 
-use std::io::Read;
+use std::error::Error;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -84,7 +85,8 @@ impl Client {
         }
     }
 
-    /// An answer whose bytes are those of `range`. Its length is still to be checked.
+    /// An answer whose bytes are those of `range`. Its length is still to be checked. A server that
+    /// knows no ranges will do for a file of one segment: what is here already is passed over.
     pub fn range(
         &self,
         ask: Ask<'_>,
@@ -94,9 +96,11 @@ impl Client {
         listener: Listener<'_>,
     ) -> Result<Response, HubError> {
         let ask = Ask { range: Some((range.start, range.end - 1)), ..ask };
-        let answer = self.send(ask, patience, listener)?;
+        let mut answer = self.send(ask, patience, listener)?;
         if answer.status() != StatusCode::PARTIAL_CONTENT {
-            if range == (0..total) {
+            if range.end == total && range.start < limits::SEGMENT_BYTES_MIN {
+                // Where this breaks off, whoever reads on sees it too.
+                let _ = io::copy(&mut (&mut answer).take(range.start), &mut io::sink());
                 return Ok(answer);
             }
             let what = "it sends whole files only, where a part was asked for";
@@ -159,7 +163,8 @@ impl Client {
                 Ok(answer) => answer,
                 Err(error) => {
                     let why = reason(&error);
-                    if error.is_redirect() || !patience.pause(None, &why, listener) {
+                    let lasts = error.is_redirect() || error.is_builder() || is_untrusted(&error);
+                    if lasts || !patience.pause(None, &why, listener) {
                         return Err(HubError::Network { url: bare(ask.url).to_owned(), why });
                     }
                     continue;
@@ -249,12 +254,28 @@ fn read_bounded(answer: Response, url: &str, max: u64) -> Result<Vec<u8>, HubErr
 }
 
 /// An error's causes in one line; reqwest's own words leave out what went wrong.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+fn reason(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Whether the server could not prove who it is; it will not a moment later either.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // What an I/O error wraps is none of its sources.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref());
+        let tls: Option<&rustls::Error> = error.downcast_ref().or(inner);
+        if tls.is_some_and(|tls| matches!(tls, rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn host(url: &str) -> String {

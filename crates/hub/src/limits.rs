@@ -18,6 +18,8 @@ pub const HEADER_BYTES_MAX: u64 = 256 << 20;
 pub const REDIRECTS_MAX: usize = 8;
 /// Connections of one download.
 pub const CONNECTIONS: usize = 8;
+/// Bytes of the parts that a file is cut into; shorter files arrive in one.
+pub const SEGMENT_BYTES_MIN: u64 = 8 << 20;
 /// Attempts in a row that bring no byte.
 pub const ATTEMPTS_MAX: u32 = 6;
 /// The first pause between attempts; each further one is twice as long.

@@ -87,6 +87,9 @@ pub fn list(
             let what = format!("`{}` has no size or no sum to verify it by", shorten(&path));
             return Err(hostile(what));
         };
+        if bytes > limits::FILE_BYTES_MAX {
+            return Err(hostile(format!("`{}` would have {bytes} bytes", shorten(&path))));
+        }
         files.push(RemoteFile { path, bytes, digest });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -73,6 +73,9 @@ impl Manifest {
             let Some(digest @ Digest::Sha256(_)) = hex else {
                 return Err(format!("`{}` is no SHA-256 sum", shorten(&layer.digest)));
             };
+            if layer.size > limits::FILE_BYTES_MAX {
+                return Err(format!("a layer would have {} bytes", layer.size));
+            }
             let kind = layer.media_type.rsplit('.').next().unwrap_or_default().to_owned();
             layers.push(Layer { kind, digest, bytes: layer.size });
         }

@@ -8,15 +8,18 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+
+use rustix::fs::OFlags;
+
+use crate::limits::SEGMENT_BYTES_MIN;
 
 /// What the names of such files end in.
 pub const SUFFIX: &str = ".russet.incomplete";
 const MAGIC: &[u8; 8] = b"RUSSET01";
 const HEAD: u64 = 24;
-const SEGMENT_MIN: u64 = 8 << 20;
 const SEGMENT_MAX: u64 = 256 << 20;
 /// Segments that a file is cut into, as far as their bounds allow.
 const SEGMENTS: u64 = 64;
@@ -34,21 +37,24 @@ pub struct Partial {
 impl Partial {
     /// Opens what an earlier attempt left at `path`, or begins anew.
     pub fn open(path: &Path, bytes: u64) -> io::Result<Partial> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let segment = (bytes / SEGMENTS).next_multiple_of(1 << 20).clamp(SEGMENT_MIN, SEGMENT_MAX);
-        let count = bytes.div_ceil(segment) as usize;
-        let mut partial = Partial {
-            file,
-            path: path.to_owned(),
-            bytes,
-            segment,
-            done: Mutex::new(vec![0; count]),
-        };
+        let mut partial = Partial::of(options().write(true).create(true).open(path)?, path, bytes);
         if !partial.take_up()? {
             partial.begin()?;
         }
         Ok(partial)
+    }
+
+    /// Bytes that an earlier attempt left at `path`. Nothing is changed: whoever asks holds no lock.
+    pub fn held(path: &Path, bytes: u64) -> io::Result<u64> {
+        let mut partial = Partial::of(options().open(path)?, path, bytes);
+        Ok(if partial.take_up()? { partial.have() } else { 0 })
+    }
+
+    fn of(file: File, path: &Path, bytes: u64) -> Partial {
+        let segment =
+            (bytes / SEGMENTS).next_multiple_of(1 << 20).clamp(SEGMENT_BYTES_MIN, SEGMENT_MAX);
+        let done = Mutex::new(vec![0; bytes.div_ceil(segment) as usize]);
+        Partial { file, path: path.to_owned(), bytes, segment, done }
     }
 
     /// How much each segment has and may have: (beginning, bytes held, bytes in all).
@@ -99,13 +105,13 @@ impl Partial {
     /// Forgets everything that has arrived.
     pub fn begin(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
-        self.file.set_len(self.bytes)?;
         let mut table = MAGIC.to_vec();
         table.extend(self.bytes.to_le_bytes());
         table.extend(self.segment.to_le_bytes());
         let done = self.done.get_mut().expect("no thread panics with the table");
         done.fill(0);
         table.extend(done.iter().flat_map(|done| done.to_le_bytes()));
+        // Written behind a hole: a file of the final length alone is one that is finished.
         self.file.write_all_at(&table, self.bytes)
     }
 
@@ -141,4 +147,11 @@ impl Partial {
     fn place(&self, index: usize) -> u64 {
         self.bytes + HEAD + 8 * index as u64
     }
+}
+
+/// A file that arrives is never behind a link.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).truncate(false).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }

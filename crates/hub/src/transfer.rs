@@ -40,11 +40,7 @@ pub fn partial_path(to: &Path) -> PathBuf {
 
 /// Bytes of a file that an earlier attempt left.
 pub fn have(to: &Path, bytes: u64) -> u64 {
-    let path = partial_path(to);
-    if !path.is_file() {
-        return 0;
-    }
-    Partial::open(&path, bytes).map_or(0, |partial| partial.have())
+    Partial::held(&partial_path(to), bytes).unwrap_or(0)
 }
 
 /// Brings a file to `to`, unless it is there. One process at a time does so, the one that holds
@@ -61,15 +57,15 @@ pub fn fetch(
     }
     let dir = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).map_err(HubError::io("cannot make the directory", dir))?;
-    let _held = Lock::take(lock, listener)?;
+    let held = Lock::take(lock, listener)?;
     if is_whole(to, remote.bytes) {
         return Ok(false);
     }
-    if remote.bytes > limits::FILE_BYTES_MAX {
-        let what = format!("it announces a file of {} bytes", remote.bytes);
-        return Err(HubError::hostile(&remote.url, what));
-    }
-    let path = partial_path(to);
+    // Where there are no locks another process may be at the same file, but never at these bytes.
+    let path = match held.excludes {
+        true => partial_path(to),
+        false => partial_path(&to.with_extension(std::process::id().to_string())),
+    };
     let broken = |act| HubError::io(act, &path);
     let mut partial =
         Partial::open(&path, remote.bytes).map_err(broken("cannot write the file"))?;
@@ -240,6 +236,8 @@ pub fn room(what: &str, needed: u64, dir: &Path) -> Result<(), HubError> {
 /// A lock that ends with its process: `flock` on a file, as `filelock` in Python does it.
 pub struct Lock {
     _file: File,
+    /// Whether it keeps others out; some file systems know no locks.
+    excludes: bool,
 }
 
 impl Lock {
@@ -249,7 +247,7 @@ impl Lock {
         fs::create_dir_all(dir).ok()?;
         let options = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = options.ok()?;
-        file.try_lock().ok().map(|()| Lock { _file: file })
+        file.try_lock().ok().map(|()| Lock { _file: file, excludes: true })
     }
 
     /// Waits until no other process has it.
@@ -266,14 +264,15 @@ impl Lock {
                     listener(Event::Locked);
                     file.lock().map_err(broken("cannot lock"))?;
                 }
-                // A file system without locks: names are still given only to whole files.
-                Err(fs::TryLockError::Error(_)) => return Ok(Lock { _file: file }),
+                Err(fs::TryLockError::Error(_)) => {
+                    return Ok(Lock { _file: file, excludes: false });
+                }
             }
             // Whoever had it may have removed the file; then another one is the lock now.
             let ours = file.metadata().map_err(broken("cannot read"))?;
             let same = |there: fs::Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
             if fs::metadata(path).is_ok_and(same) {
-                return Ok(Lock { _file: file });
+                return Ok(Lock { _file: file, excludes: true });
             }
         }
     }

@@ -79,8 +79,9 @@ pub fn projector(files: &[Entry]) -> Option<&Entry> {
 
 /// Files beside the weights of a Hugging Face directory: configuration, tokenizer, templates.
 fn is_side_file(path: &str) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "config.json",
+        "hf_quant_config.json",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",

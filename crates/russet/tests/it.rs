@@ -5,6 +5,10 @@
 
 #[path = "it/names.rs"]
 mod names;
+#[path = "it/tls.rs"]
+mod tls;
+#[path = "it/user.rs"]
+mod user;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

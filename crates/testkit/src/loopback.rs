@@ -61,6 +61,8 @@ pub struct Faults {
     pub slow: Option<(usize, Duration)>,
     /// What stands in the listing instead of a file's path.
     pub path: Option<String>,
+    /// What stands there instead of its bytes.
+    pub size: Option<u64>,
 }
 
 /// What was asked.
@@ -97,7 +99,7 @@ impl Server {
         let (hub, storage) = (bind(), bind());
         let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
         let host = address(&hub);
-        let state = State { storage: address(&storage), ..State::default() };
+        let state = State { storage: format!("http://{}", address(&storage)), ..State::default() };
         let state = Arc::new(Mutex::new(state));
         for (listener, storage) in [(hub, false), (storage, true)] {
             let state = state.clone();
@@ -110,6 +112,16 @@ impl Server {
             });
         }
         Server { url: format!("http://{host}"), host, state }
+    }
+
+    /// The storage's address.
+    pub fn storage(&self) -> String {
+        self.state().storage.clone()
+    }
+
+    /// Says another address of the storage, which leads to the same.
+    pub fn set_storage(&self, url: &str) {
+        url.clone_into(&mut self.state().storage);
     }
 
     /// Adds a repository of files, the long ones in the storage.
@@ -334,7 +346,7 @@ fn answer(state: &State, request: &Request) -> Answer {
         return Answer { status: 200, headers: Vec::new(), body };
     }
     if let Some((_, hex)) = path.split_once("/blobs/sha256:") {
-        let location = format!("Location: http://{}/{hex}?signed=1", state.storage);
+        let location = format!("Location: {}/{hex}?signed=1", state.storage);
         return Answer { status: 307, headers: vec![location], body: Arc::default() };
     }
     let (is_api, rest) = match path.strip_prefix("/api/models/") {
@@ -349,7 +361,7 @@ fn answer(state: &State, request: &Request) -> Answer {
         return none("RevisionNotFound");
     }
     if is_api {
-        let listed = listing(&name, repo, state.faults.path.as_deref()).to_string();
+        let listed = listing(&name, repo, &state.faults).to_string();
         return Answer { status: 200, headers: vec![], body: Arc::new(listed.into_bytes()) };
     }
     if repo.gated.is_some() && repo.gated != request.token {
@@ -367,7 +379,7 @@ fn answer(state: &State, request: &Request) -> Answer {
     let hex = &file.sums.0;
     headers.push(format!("X-Linked-Etag: \"{hex}\""));
     headers.push(format!("X-Linked-Size: {}", file.bytes.len()));
-    headers.push(format!("Location: http://{}/{hex}?signed=1", state.storage));
+    headers.push(format!("Location: {}/{hex}?signed=1", state.storage));
     Answer { status: 302, headers, body: Arc::default() }
 }
 
@@ -387,11 +399,11 @@ fn error(status: u16, code: &str) -> Answer {
 }
 
 /// What the hub says of a repository with `?blobs=true`.
-fn listing(name: &str, repo: &Repo, path: Option<&str>) -> Value {
+fn listing(name: &str, repo: &Repo, faults: &Faults) -> Value {
     let sibling = |file: &File| {
-        let size = file.bytes.len();
+        let size = faults.size.unwrap_or(file.bytes.len() as u64);
         let mut entry = json!({
-            "rfilename": path.unwrap_or(&file.path),
+            "rfilename": faults.path.as_ref().unwrap_or(&file.path),
             "size": size,
             "blobId": file.sums.1,
         });

@@ -262,3 +262,22 @@ fn headers_come_without_weights() {
     drop(headers);
     assert!(!dir.exists(), "nothing is kept");
 }
+
+#[test]
+fn headers_of_safetensors_come_without_weights() {
+    let server = Server::start();
+    let header = br#"{"a":{"dtype":"U8","shape":[5000000],"data_offsets":[0,5000000]}}"#;
+    let mut whole = (header.len() as u64).to_le_bytes().to_vec();
+    whole.extend(header);
+    whole.extend(noise(8, 5_000_000));
+    let config = br#"{"model_type": "llama"}"#;
+    server.add("u/m", &[("config.json", config), ("model.safetensors", &whole)]);
+    let home = Home::new(&server);
+    let plan = home.hub().plan("u/m", &|_| {}).expect("a plan");
+    let headers = home.hub().headers(&plan, &home.dir.join("headers"), &|_| {}).expect("headers");
+    assert_eq!(server.sent(), 8 + header.len(), "not a byte of the weights");
+    assert_eq!(headers.bytes as usize, 8 + header.len() + config.len());
+    let file = path(&headers.found).join("model.safetensors");
+    assert_eq!(fs::metadata(&file).expect("a file").len(), whole.len() as u64);
+    assert_eq!(weights::SafeFile::open(&file).expect("a header").tensors().len(), 1);
+}

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use testkit::loopback::{COMMIT, Server, noise};
+use testkit::loopback::{COMMIT, Server, noise, sha256};
 
-use crate::Home;
+use crate::{Home, path};
 
 #[test]
 fn a_listing_cannot_name_a_path_outside() {
@@ -33,7 +33,7 @@ fn a_listing_cannot_name_a_path_outside() {
 #[test]
 fn a_link_in_the_cache_cannot_lead_a_download_outside() {
     let server = Server::start();
-    server.add("u/m", &[("sub/m-Q4_K_M.gguf", b"GGUF")]);
+    server.add("u/m", &[("sub/deeper/m-Q4_K_M.gguf", b"GGUF")]);
     let home = Home::new(&server);
     let outside = home.dir.join("outside");
     let snapshot = home.dir.join("hf/models--u--m/snapshots").join(COMMIT);
@@ -43,6 +43,38 @@ fn a_link_in_the_cache_cannot_lead_a_download_outside() {
     let error = home.pull("u/m").expect_err("a link that leads out").to_string();
     assert!(error.contains("out of the cache"), "{error}");
     assert_eq!(fs::read_dir(&outside).expect("a directory").count(), 0);
+
+    // Nor one that stands where the bytes would arrive.
+    server.add("u/n", &[("m-Q4_K_M.gguf", b"GGUF")]);
+    let blob = home.hub().plan("u/n", &|_| {}).expect("a plan").files[0].to.clone();
+    let mut arriving = blob.clone().into_os_string();
+    arriving.push(".russet.incomplete");
+    fs::create_dir_all(blob.parent().expect("a directory")).expect("a directory");
+    symlink(outside.join("x"), arriving).expect("a link");
+    assert!(home.pull("u/n").is_err());
+    assert_eq!(fs::read_dir(&outside).expect("a directory").count(), 0);
+}
+
+#[test]
+fn an_announced_length_is_bounded() {
+    let server = Server::start();
+    server.add("u/m", &[("m-Q4_K_M.gguf", b"GGUF"), ("m-Q8_0.gguf", b"GGUF 8")]);
+    let home = Home::new(&server);
+    for size in [u64::MAX, u64::MAX / 2, 5 << 40] {
+        server.faults(|faults| faults.size = Some(size));
+        let error = home.pull("u/m").expect_err("too long").to_string();
+        assert!(error.contains(&format!("{size} bytes")), "{error}");
+        let layer = format!(
+            "{{\"mediaType\":\"application/vnd.ollama.image.model\",\"size\":{size},\
+             \"digest\":\"sha256:{}\"}}",
+            sha256(b"x")
+        );
+        server.add_manifest("m", "latest", &format!("{{\"layers\":[{layer},{layer}]}}"));
+        let error = home.pull(&format!("ollama://{}/library/m", server.host));
+        let error = error.expect_err("too long").to_string();
+        assert!(error.contains(&format!("{size} bytes")), "{error}");
+    }
+    assert_eq!(home.files(), Vec::<String>::new());
 }
 
 #[test]
@@ -66,9 +98,13 @@ fn a_server_without_ranges_serves_files_of_one_part_only() {
     let small = noise(2, 100_000);
     server.add("u/small", &[("m-Q4_K_M.gguf", &small)]);
     server.add("u/large", &[("m-Q4_K_M.gguf", &noise(3, 9 << 20))]);
-    server.faults(|faults| faults.whole_only = true);
+    server.faults(|faults| {
+        faults.whole_only = true;
+        faults.cut_after = [40_000, 70_000].into();
+    });
     let home = Home::new(&server);
-    assert!(home.pull("u/small").is_ok());
+    let found = home.pull("u/small").expect("a model");
+    assert_eq!(fs::read(path(&found)).expect("a file"), small, "what broke off is passed over");
     let error = home.pull("u/large").expect_err("no ranges").to_string();
     assert!(error.contains("whole files only"), "{error}");
 }

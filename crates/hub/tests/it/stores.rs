@@ -131,6 +131,13 @@ fn what_was_pulled_from_a_registry_is_a_model_of_ollama() {
     );
     let at = home.dir.join(format!("ollama/manifests/{}/library/m/latest", server.host));
     assert_eq!(fs::read_to_string(at).expect("a manifest"), manifest);
+    // What Ollama asks of its store: a blob of the right name and bytes for each digest.
+    let parsed: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    let all = parsed["layers"].as_array().expect("layers").iter().chain([&parsed["config"]]);
+    for digest in all.map(|layer| layer["digest"].as_str().expect("a digest")) {
+        let blob = home.dir.join("ollama/blobs").join(digest.replace(':', "-"));
+        assert_eq!(format!("sha256:{}", sha256(&fs::read(blob).expect("a blob"))), digest);
+    }
 
     let other = format!("ollama://{}/library/n", server.host);
     home.pull(&other).expect("another model");

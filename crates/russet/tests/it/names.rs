@@ -1,86 +1,16 @@
 //! Models by name, as users meet them: the program against a hub on this machine.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::loopback::{Server, noise};
+use testkit::loopback::noise;
+
+use crate::user::{User, wait_until};
 
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/russet-guide.gguf");
-
-/// A user with a home and a hub.
-struct User {
-    home: PathBuf,
-    server: Server,
-}
-
-impl User {
-    fn new(name: &str) -> User {
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("user-{name}"));
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).expect("a directory");
-        User { home, server: Server::start() }
-    }
-
-    /// The environment that a program sees.
-    fn environment(&self) -> BTreeMap<&str, PathBuf> {
-        let below = |name: &str| self.home.join(name);
-        let hf = PathBuf::from(&self.server.url);
-        [
-            ("HOME", below("")),
-            ("XDG_CACHE_HOME", below("cache")),
-            ("XDG_DATA_HOME", below("data")),
-            ("HF_HOME", below("hf")),
-            ("HF_ENDPOINT", hf),
-            ("OLLAMA_MODELS", below("ollama")),
-        ]
-        .into()
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for name in ["HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN_PATH", "LLAMA_CACHE"] {
-            command.env_remove(name);
-        }
-        command.envs(self.environment()).env("NO_PROXY", "127.0.0.1").stdin(Stdio::null());
-        command.current_dir(&self.home);
-        command
-    }
-
-    /// Output, errors and exit code of a run.
-    fn run(&self, args: &[&str]) -> (String, String, i32) {
-        let output = self.command(env!("CARGO_BIN_EXE_russet")).args(args).output();
-        let Output { status, stdout, stderr } = output.expect("the program ends");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        (text(stdout), text(stderr), status.code().unwrap_or(-1))
-    }
-
-    fn ok(&self, args: &[&str]) -> (String, String) {
-        let (out, err, code) = self.run(args);
-        assert_eq!(code, 0, "{args:?}: {err}");
-        (out, err)
-    }
-
-    fn fails(&self, args: &[&str]) -> String {
-        let (out, err, code) = self.run(args);
-        assert_eq!(code, 1, "{args:?}: {out}{err}");
-        err
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.home.join(name), text).expect("a file");
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.home);
-    }
-}
 
 const ASK: [&str; 5] = ["What is Russet?", "-q", "--temp", "0", "-n16"];
 
@@ -160,48 +90,139 @@ fn a_modelfile_makes_a_model_of_ones_own() {
 
 #[test]
 fn a_pull_that_is_killed_at_any_moment_leaves_nothing_wrong() {
-    const MOMENTS: u64 = 20;
+    const MOMENTS: usize = 20;
     let user = User::new("killed");
     let weights = noise(9, (24 << 20) + 11);
     user.server.add("u/m", &[("m-Q4_K_M.gguf", &weights)]);
-    let slow = Some((64 << 10, Duration::from_millis(6)));
-    user.server.faults(|faults| faults.slow = slow);
-    let mut killed = 0;
+    // Seconds for the whole, so that it is never done when it is killed.
+    user.server.faults(|faults| faults.slow = Some((64 << 10, Duration::from_millis(50))));
     let seed = u64::from(std::process::id());
-    let moments = noise(seed, MOMENTS as usize);
-    for moment in moments {
-        let mut pull = user.command(env!("CARGO_BIN_EXE_russet"));
-        let pull = pull.args(["pull", "u/m"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut pull = pull.spawn().expect("the program starts");
-        sleep(Duration::from_millis(20 + u64::from(moment)));
-        killed += usize::from(pull.try_wait().expect("a child").is_none());
-        let _ = pull.kill();
-        let _ = pull.wait();
-        let found = user.run(&["pull", "u/m", "--offline"]);
-        assert_eq!(found.2, 1, "offline nothing is pulled");
-        for blob in blobs(&user) {
-            let whole = fs::read(&blob).expect("a blob") == weights;
-            assert!(whole || blob.to_string_lossy().ends_with(".russet.incomplete"), "seed {seed}");
+    for (number, moment) in noise(seed, MOMENTS).into_iter().enumerate() {
+        let mut pull = user.pulling("u/m");
+        if number % 2 == 0 {
+            wait_until(|| user.server.asked().iter().any(|asked| asked.storage));
         }
+        sleep(Duration::from_millis(u64::from(moment)));
+        assert!(pull.try_wait().expect("a child").is_none(), "it still runs, seed {seed}");
+        pull.kill().expect("killed");
+        pull.wait().expect("gone");
+        let names = user.blobs("u/m");
+        let arriving = |name: &PathBuf| name.to_string_lossy().ends_with(".russet.incomplete");
+        assert!(names.iter().all(arriving), "{names:?}, seed {seed}");
+        assert!(user.ok(&["list"]).0.contains("no model yet"), "half a model is none");
+        user.server.asked();
     }
-    assert!(killed >= 3, "{killed} of {MOMENTS} were in time, seed {seed}");
     // What is asked for at last is what is missing, to the byte.
     let (plan, _) = user.ok(&["pull", "u/m", "--dry-run"]);
     let words: Vec<&str> = plan.split_whitespace().collect();
     let missing: usize = words[2].parse().expect("a number");
+    assert!((1..weights.len()).contains(&missing), "{plan}, seed {seed}");
     user.server.faults(|faults| faults.slow = None);
-    sleep(Duration::from_millis(100));
+    sleep(Duration::from_millis(200));
     user.server.sent();
     let (path, _) = user.ok(&["pull", "u/m"]);
     assert_eq!(fs::read(path.trim()).expect("a model"), weights);
     assert_eq!(user.server.sent(), missing, "seed {seed}");
-    assert_eq!(blobs(&user).len(), 1, "nothing is left over");
-    eprintln!("{killed} of {MOMENTS} killed in time, {missing} bytes missing at last");
+    assert_eq!(user.blobs("u/m").len(), 1, "nothing is left over");
+    eprintln!("killed {MOMENTS} times, {missing} of {} bytes missing at last", weights.len());
 }
 
-fn blobs(user: &User) -> Vec<PathBuf> {
-    let dir = user.home.join("hf/hub/models--u--m/blobs");
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+#[test]
+fn a_pull_that_is_killed_at_its_end_is_whole_or_absent() {
+    const MOMENTS: usize = 20;
+    let user = User::new("killed-late");
+    let weights = noise(10, 1 << 20);
+    for number in 0..=MOMENTS {
+        user.server.add(&format!("u/m{number}"), &[("m-Q4_K_M.gguf", &weights)]);
+    }
+    let start = Instant::now();
+    user.ok(&["pull", &format!("u/m{MOMENTS}")]);
+    let whole = start.elapsed();
+    let seed = u64::from(std::process::id());
+    let (mut in_time, mut named) = (0, 0);
+    for (number, moment) in noise(seed, MOMENTS).into_iter().enumerate() {
+        let repo = format!("u/m{number}");
+        let mut pull = user.pulling(&repo);
+        // The later half: bytes, sum, name, link, ref.
+        sleep(whole / 2 + whole * u32::from(moment) / 512);
+        in_time += usize::from(pull.try_wait().expect("a child").is_none());
+        let _ = pull.kill();
+        pull.wait().expect("gone");
+        for blob in user.blobs(&repo) {
+            let whole = fs::read(&blob).expect("a blob") == weights;
+            assert!(whole || blob.to_string_lossy().ends_with(".russet.incomplete"), "seed {seed}");
+        }
+        let listed = user.ok(&["list"]).0.contains(&format!("{repo}:"));
+        named += usize::from(listed);
+        let (path, _) = user.ok(&["pull", &repo]);
+        assert_eq!(fs::read(path.trim()).expect("a model"), weights, "seed {seed}");
+    }
+    eprintln!("{in_time} of {MOMENTS} killed before they ended, {named} had their name");
+}
+
+#[test]
+fn two_programs_that_pull_the_same_download_it_once() {
+    let user = User::new("two");
+    let weights = noise(11, (16 << 20) + 5);
+    user.server.add("u/m", &[("m-Q4_K_M.gguf", &weights)]);
+    user.server.faults(|faults| faults.slow = Some((256 << 10, Duration::from_millis(5))));
+    let pulls = [user.pulling("u/m"), user.pulling("u/m"), user.pulling("u/m")];
+    for mut pull in pulls {
+        assert!(pull.wait().expect("it ends").success());
+    }
+    assert_eq!(user.server.sent(), weights.len());
+    let (path, _) = user.ok(&["pull", "u/m"]);
+    assert_eq!(fs::read(path.trim()).expect("a model"), weights);
+}
+
+#[test]
+fn the_environment_says_where_and_whether() {
+    let user = User::new("environment");
+    user.server.add("u/m", &[("m-Q4_K_M.gguf", b"GGUF")]);
+    user.server.gate("u/m", "secret");
+    let cache = user.home.join("elsewhere");
+    let pull = |environment: &[(&str, &str)]| {
+        let mut command = user.command(env!("CARGO_BIN_EXE_russet"));
+        command.args(["pull", "u/m"]).env("HF_HUB_CACHE", &cache);
+        let output = command.envs(environment.iter().copied()).output().expect("the program ends");
+        (output.status.success(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (done, said) = pull(&[]);
+    assert!(!done && said.contains("HF_TOKEN"), "{said}");
+    user.server.asked();
+    let (done, said) = pull(&[("HF_TOKEN", "secret"), ("HF_HUB_OFFLINE", "1")]);
+    assert!(!done && said.contains("offline") && user.server.asked().is_empty(), "{said}");
+    assert!(pull(&[("HF_TOKEN", "secret")]).0);
+    assert!(cache.join("models--u--m/refs/main").is_file());
+    assert!(!user.home.join("hf").exists(), "HF_HUB_CACHE is stronger than HF_HOME");
+}
+
+#[test]
+fn headers_alone_say_what_the_files_would() {
+    let user = User::new("headers");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/fixtures");
+    let mut shown = 0;
+    for fixture in fs::read_dir(&fixtures).expect("a directory").flatten() {
+        let dir = fixture.path();
+        let name = fixture.file_name().into_string().expect("UTF-8");
+        if !dir.is_dir() {
+            continue;
+        }
+        let names = ["config.json", "hf_quant_config.json", "model.safetensors"];
+        let read = |name| Some((name, fs::read(dir.join(name)).ok()?));
+        let files: Vec<(&str, Vec<u8>)> = names.into_iter().filter_map(read).collect();
+        let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+        let repo = format!("u/{name}");
+        user.server.add(&repo, &files);
+        let here = user.ok(&["show", dir.to_str().expect("UTF-8")]).0;
+        let there = user.ok(&["show", &repo]).0;
+        // The title is a directory's name, which is another one.
+        let body = |text: &str| text.lines().skip(1).collect::<Vec<_>>().join("\n");
+        assert_eq!(body(&there), body(&here), "{name}");
+        shown += 1;
+    }
+    assert!(shown > 10, "{shown}");
+    assert!(user.ok(&["list"]).0.contains("no model yet"), "nothing is kept");
 }
 
 #[test]
