@@ -7,8 +7,8 @@
 use crate::HubError;
 use crate::variants::Variant;
 
-/// Taken unless memory is spare or short.
-const USUAL: &str = "Q4_K_M";
+/// Taken unless memory is spare or short; the second where the first is not published.
+const USUAL: [&str; 2] = ["Q4_K_M", "Q4_K_XL"];
 /// Taken where memory is spare, the best first.
 const SPARE: [&str; 2] = ["Q6_K", "Q5_K_M"];
 /// Taken where nothing is as it usually is: quantizations made for every tensor alike come last.
@@ -70,18 +70,21 @@ pub fn choose(
     let spare = |index: usize| memory > 0 && needed_bytes(variants[index].bytes) <= memory / 4;
     if let Some(index) = SPARE.iter().find_map(|quant| find(quant).filter(|&i| spare(i))) {
         let why = format!(
-            "memory is spare: about {} of {} with it, and it loses less than {USUAL}",
+            "memory is spare: about {} of {} with it, and it loses less than {}",
             size(index),
-            gib(memory)
+            gib(memory),
+            USUAL[0]
         );
         return choice(index, why);
     }
-    if let Some(index) = find(USUAL) {
+    if let Some(index) = USUAL.iter().find_map(|quant| find(quant)) {
         let why =
             format!("it is the usual balance of size and quality, and fits ({})", size(index));
         return choice(index, why);
     }
-    let usual = whole.iter().copied().find(|&i| plain(&variants[i].quant) == USUAL);
+    let of_quant =
+        |quant: &&str| whole.iter().copied().find(|&i| plain(&variants[i].quant) == *quant);
+    let usual = USUAL.iter().find_map(of_quant);
     let limit = usual.map_or(u64::MAX, |i| variants[i].bytes);
     let is_odd = |i: usize| ODD.contains(&variants[i].quant.as_str());
     let mut rest: Vec<usize> =
@@ -90,10 +93,12 @@ pub fn choose(
     match rest.into_iter().find(|&i| fits(variants[i].bytes, memory)) {
         Some(index) if usual.is_some() => {
             let why =
-                format!("{USUAL} does not fit in {}; this is the best that does", gib(memory));
+                format!("{} does not fit in {}; this is the best that does", USUAL[0], gib(memory));
             choice(index, why)
         }
-        Some(index) => choice(index, format!("there is no {USUAL}; this is the best that fits")),
+        Some(index) => {
+            choice(index, format!("there is no {}; this is the best that fits", USUAL[0]))
+        }
         None => {
             let why = format!(
                 "none fits: even the smallest needs about {} of {}; it will be slow",
@@ -198,6 +203,8 @@ mod tests {
         assert_eq!(choose("m", &all, None, 64 * GIB).expect("a choice").index, 0);
         let marked = variants(&[("UD-Q4_K_M", 16 * GIB), ("Q8_0", 26 * GIB)]);
         assert_eq!(choose("m", &marked, None, 40 * GIB).expect("a choice").index, 0);
+        let marked = variants(&[("UD-Q4_K_XL", 16 * GIB), ("UD-Q8_K_XL", 29 * GIB)]);
+        assert_eq!(choose("m", &marked, None, 60 * GIB).expect("a choice").index, 0);
         let only = variants(&[("MXFP4", 12 * GIB)]);
         assert_eq!(choose("m", &only, None, 4 * GIB).expect("a choice").index, 0);
         assert!(choose("m", &[], None, GIB).is_err());

@@ -6,10 +6,14 @@
 //! header's numbers depend on are there too.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use weights::{Gguf, gguf_header_bytes};
+use weights::{Gguf, SafeFile, WeightError, gguf_header_bytes};
 
 use crate::client::{Ask, Listener, Patience};
 use crate::pull::{Pull, PullFile, Source};
@@ -26,9 +30,8 @@ pub struct Headers {
 
 /// The first bytes of a GGUF file that are asked for; most headers have that length.
 const FIRST: u64 = 8 << 20;
-/// What the tables that belong to a header are called, and how long they may be.
-const TABLES: &str = "rope_";
-const TABLE_BYTES_MAX: usize = 64 << 10;
+/// How long a table that belongs to a header may be.
+const TABLE_BYTES_MAX: usize = 256 << 10;
 
 impl Drop for Headers {
     fn drop(&mut self) {
@@ -109,7 +112,13 @@ impl Hub {
             file.write_all_at(&part.bytes, 0)
         };
         write().map_err(HubError::io("cannot write", path))?;
-        if gguf { Ok(asked + part.tables(&file, path)?) } else { Ok(asked) }
+        // What is wrong with a header is said when the model is opened.
+        let tables = match (gguf, weights) {
+            (true, _) => gguf_tables(name, path).unwrap_or_default(),
+            (_, true) => safe_tables(path).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        Ok(asked + part.tables(&tables, &file, path)?)
     }
 }
 
@@ -154,23 +163,27 @@ impl Part<'_> {
         }
     }
 
-    /// Reads the tables that the meaning of the header depends on.
-    fn tables(&self, file: &File, path: &Path) -> Result<u64, HubError> {
-        let Ok(bytes) = weights::map(path) else { return Ok(0) };
-        // What is wrong with a header is said when the model is opened.
-        let Ok(gguf) = Gguf::parse(&self.remote.name, bytes) else { return Ok(0) };
-        let is_table = |name: &str| name.starts_with(TABLES);
-        let mut asked = 0;
-        for table in gguf.tensors().iter().filter(|tensor| is_table(&tensor.name)) {
-            if table.range.len() > TABLE_BYTES_MAX || table.range.is_empty() {
-                continue;
+    /// Reads tables to their places, several at a time: a large model has hundreds. Their bytes.
+    fn tables(&self, tables: &[Range<usize>], file: &File, path: &Path) -> Result<u64, HubError> {
+        let next = AtomicUsize::new(0);
+        let one = |table: &Range<usize>| {
+            let bytes = self.range(table.start as u64, table.end as u64)?;
+            let written = file.write_all_at(&bytes, table.start as u64);
+            written.map_err(HubError::io("cannot write", path))
+        };
+        let work = || {
+            while let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed)) {
+                one(table)?;
             }
-            let (start, end) = (table.range.start as u64, table.range.end as u64);
-            let bytes = self.range(start, end)?;
-            file.write_all_at(&bytes, start).map_err(HubError::io("cannot write", path))?;
-            asked += end - start;
-        }
-        Ok(asked)
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let count = tables.len().min(limits::CONNECTIONS);
+            let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+            let done = workers.into_iter().map(|worker| worker.join());
+            done.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+        .map(|()| tables.iter().map(|table| table.len() as u64).sum())
     }
 
     fn range(&self, start: u64, end: u64) -> Result<Vec<u8>, HubError> {
@@ -183,4 +196,22 @@ impl Part<'_> {
         let client = &self.hub.client;
         client.bytes(ask, start..end, self.remote.bytes, &mut patience, self.listener)
     }
+}
+
+/// Where the tables lie that the meaning of a GGUF header depends on: factors of rope.
+fn gguf_tables(name: &str, path: &Path) -> Result<Vec<Range<usize>>, WeightError> {
+    let gguf = Gguf::parse(name, weights::map(path)?)?;
+    let tables = gguf.tensors().iter().filter(|tensor| tensor.name.starts_with("rope_"));
+    Ok(tables.map(|tensor| tensor.range.clone()).filter(is_small).collect())
+}
+
+/// The same of safetensors: the groups of GPTQ's columns, whose order decides how weights are kept.
+fn safe_tables(path: &Path) -> Result<Vec<Range<usize>>, WeightError> {
+    let file = SafeFile::open(path)?;
+    let tables = file.tensors().iter().filter(|tensor| tensor.name.ends_with("g_idx"));
+    Ok(tables.map(|tensor| tensor.range.clone()).filter(is_small).collect())
+}
+
+fn is_small(table: &Range<usize>) -> bool {
+    (1..=TABLE_BYTES_MAX).contains(&table.len())
 }

@@ -107,6 +107,12 @@ impl Hub {
 
     /// Refuses to take a model from under names that build on it.
     fn unused(&self, word: &str, at: &Option<At>, itself: Option<&Short>) -> Result<(), HubError> {
+        // One file has many paths; where it lies is what counts.
+        let real = |at: At| match at {
+            At::Path(path) => At::Path(fs::canonicalize(&path).unwrap_or(path)),
+            At::Builtin => At::Builtin,
+        };
+        let at = at.clone().map(real);
         let mut users = Vec::new();
         for (name, record) in self.own().names()? {
             let is_itself = itself.is_some_and(|itself| {
@@ -115,7 +121,7 @@ impl Hub {
             let built_on = record.from == word;
             let same = itself.is_none()
                 && at.is_some()
-                && self.find(&record.from).map(|found| found.at).ok() == *at;
+                && self.find(&record.from).map(|found| real(found.at)).ok() == at;
             if !is_itself && (built_on || same) {
                 users.push(name.to_string());
             }

@@ -39,6 +39,8 @@ fn a_name_is_all_it_takes() {
     assert!(user.server.asked().is_empty(), "what is here is used without a question");
     assert!(user.ok(&["show", "u/guide-GGUF"]).0.contains("6886656"));
 
+    user.ok(&["bench", "u/guide-GGUF", "-p", "8", "-n", "2", "-r", "1", "-t", "1"]);
+
     let registry = format!("ollama://{}/library/guide", user.server.host);
     let (_, said) = ask(&registry);
     assert!(said.contains("pulling ollama://"), "{said}");
@@ -223,6 +225,12 @@ fn headers_alone_say_what_the_files_would() {
     }
     assert!(shown > 10, "{shown}");
     assert!(user.ok(&["list"]).0.contains("no model yet"), "nothing is kept");
+    for name in ["nvfp4-modelopt", "mlx-mxfp4"] {
+        let reference = fixtures.join(name).join("reference.safetensors");
+        let reference = reference.to_str().expect("UTF-8");
+        let (out, said) = user.ok(&["verify", &format!("u/{name}"), "--reference", reference]);
+        assert!(out.contains("holds") && said.contains("pulling"), "{name}: {out}{said}");
+    }
 }
 
 #[test]
