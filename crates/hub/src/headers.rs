@@ -177,13 +177,13 @@ impl Part<'_> {
             }
             Ok(())
         };
-        thread::scope(|scope| {
+        thread::scope(|scope| -> Result<(), HubError> {
             let count = tables.len().min(limits::CONNECTIONS);
             let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-            let done = workers.into_iter().map(|worker| worker.join());
+            let done = workers.into_iter().map(thread::ScopedJoinHandle::join);
             done.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic))).collect()
-        })
-        .map(|()| tables.iter().map(|table| table.len() as u64).sum())
+        })?;
+        Ok(tables.iter().map(|table| table.len() as u64).sum())
     }
 
     fn range(&self, start: u64, end: u64) -> Result<Vec<u8>, HubError> {
