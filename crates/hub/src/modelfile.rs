@@ -117,8 +117,9 @@ mod tests {
 
     #[test]
     fn instructions_and_their_values_are_read() {
-        let text = "# a comment\n\nFROM qwen3:0.6b\nparameter temperature 0.5\nPARAMETER stop \"<|end|>\"\n\
-                    PARAMETER stop a b\nSYSTEM \"\"\"You are\nbrief.\"\"\"\nMESSAGE user Hello there\n\
+        let text = "# a comment\n\nFROM qwen3:0.6b\nparameter temperature 0.5\n\
+                    PARAMETER stop \"<|end|>\"\nPARAMETER stop a b\n\
+                    SYSTEM \"\"\"You are\nbrief.\"\"\"\nMESSAGE user Hello there\n\
                     MESSAGE assistant \"Hi\"\nLICENSE MIT\nTEMPLATE {% if a %}{% endif %}\n";
         let file = Modelfile::parse("Modelfile", text).expect("a Modelfile");
         assert_eq!(file.from, "qwen3:0.6b");

@@ -44,7 +44,8 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Bytes that an earlier attempt left at `path`. Nothing is changed: whoever asks holds no lock.
+    /// Bytes that an earlier attempt left at `path`. Nothing is changed: whoever asks holds no
+    /// lock.
     pub fn held(path: &Path, bytes: u64) -> io::Result<u64> {
         let mut partial = Partial::of(options().open(path)?, path, bytes);
         Ok(if partial.take_up()? { partial.have() } else { 0 })
@@ -97,7 +98,8 @@ impl Partial {
         self.file.set_len(self.bytes)?;
         self.file.sync_all()?;
         fs::rename(&self.path, to)?;
-        // The name is durable when its directory is; a system that cannot do that has done its best.
+        // The name is durable when its directory is; a system that cannot do that has done its
+        // best.
         let _ = to.parent().map(|dir| File::open(dir).and_then(|dir| dir.sync_all()));
         Ok(())
     }

@@ -189,8 +189,8 @@ impl Hub {
     /// could be taken for it.
     ///
     /// # Errors
-    /// Where the disk is too small, the network fails for good, or the bytes are not those that were
-    /// announced. What has arrived is kept for the next attempt, unless it was wrong.
+    /// Where the disk is too small, the network fails for good, or the bytes are not those that
+    /// were announced. What has arrived is kept for the next attempt, unless it was wrong.
     pub fn pull(&self, pull: &Pull, listener: Listener<'_>) -> Result<Found, HubError> {
         if let Some(file) = pull.files.first() {
             transfer::room(&pull.what, pull.missing(), file.to.parent().unwrap_or(&file.to))?;

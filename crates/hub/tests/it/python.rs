@@ -68,7 +68,8 @@ fn russet_finds_what_python_wrote() {
     let home = Home::new(&server);
     let program = "import huggingface_hub as h\n\
         h.hf_hub_download('u/m', 'sub/m-Q4_K_M.gguf')\n\
-        for f in ['config.json', 'model.safetensors', 'tokenizer.json']: h.hf_hub_download('u/hf', f)";
+        for f in ['config.json', 'model.safetensors', 'tokenizer.json']:\n\
+        \x20   h.hf_hub_download('u/hf', f)";
     if python(&home, program).is_none() {
         return;
     }

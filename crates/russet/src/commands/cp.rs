@@ -7,7 +7,8 @@ use crate::flags::HubArgs;
 
 /// Give a model another name
 ///
-/// No weights are copied. The new name is a name:tag and keeps what a Modelfile laid over the model.
+/// No weights are copied. The new name is a name:tag and keeps what a Modelfile laid over the
+/// model.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A model

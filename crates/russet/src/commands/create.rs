@@ -15,8 +15,9 @@ use crate::vocab::Texts;
 /// Make a name from a Modelfile
 ///
 /// FROM names the model, or a path from the Modelfile's directory; PARAMETER settings become its
-/// defaults, SYSTEM what it is told, MESSAGE how a conversation begins, TEMPLATE (in Jinja) its chat
-/// template; LICENSE is kept. What cannot be honoured is refused by its line. No weights are copied.
+/// defaults, SYSTEM what it is told, MESSAGE how a conversation begins, TEMPLATE (in Jinja) its
+/// chat template; LICENSE is kept. What cannot be honoured is refused by its line. No weights are
+/// copied.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The new name: name or name:tag

@@ -13,8 +13,8 @@ use crate::terminal::bytes;
 /// Show who uses what, and remove what nobody does
 ///
 /// Lists the files that Russet downloaded with the models and names that use them, then those that
-/// nobody uses: interrupted downloads, files that no model has any more. With --delete the latter go,
-/// except what another process is downloading.
+/// nobody uses: interrupted downloads, files that no model has any more. With --delete the latter
+/// go, except what another process is downloading.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Remove what nobody uses

@@ -13,9 +13,9 @@ use crate::terminal::bytes;
 
 /// List the models on this machine
 ///
-/// Those in the Hugging Face cache, in Ollama's store, LM Studio's and llama.cpp's, and names of your
-/// own, each by a name that every command takes. FITS says whether memory suffices with a modest
-/// context, OURS whether Russet downloaded it and `russet rm` removes it.
+/// Those in the Hugging Face cache, in Ollama's store, LM Studio's and llama.cpp's, and names of
+/// your own, each by a name that every command takes. FITS says whether memory suffices with a
+/// modest context, OURS whether Russet downloaded it and `russet rm` removes it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The names that Russet knows and can download, with their sizes

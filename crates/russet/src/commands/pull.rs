@@ -8,11 +8,11 @@ use crate::flags::HubArgs;
 
 /// Download a model
 ///
-/// Files go where the program that they belong to finds them: those of the hub into the Hugging Face
-/// cache, those of ollama:// into Ollama's store. An interrupted download goes on where it was; every
-/// file is verified before it gets its name. Of several quantizations the one that suits this
-/// machine's memory is taken, and said why; user/repository:Q6_K names another. Prints where the
-/// model is.
+/// Files go where the program that they belong to finds them: those of the hub into the Hugging
+/// Face cache, those of ollama:// into Ollama's store. An interrupted download goes on where it
+/// was; every file is verified before it gets its name. Of several quantizations the one that suits
+/// this machine's memory is taken, and said why; user/repository:Q6_K names another. Prints where
+/// the model is.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// name:tag, user/repository[:QUANT] or ollama://name[:tag]

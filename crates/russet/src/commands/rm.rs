@@ -10,8 +10,8 @@ use crate::terminal::bytes;
 
 /// Remove a model or a name
 ///
-/// Only what Russet downloaded or made: another program's models stay, and the answer says whose they
-/// are and how to remove them there.
+/// Only what Russet downloaded or made: another program's models stay, and the answer says whose
+/// they are and how to remove them there.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What `russet list` shows as OURS

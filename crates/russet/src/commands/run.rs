@@ -19,10 +19,10 @@ use ask::Asker;
 ///
 /// With a PROMPT, or one that is piped in, prints one answer; without, starts a chat. A single
 /// argument is the MODEL if it names a file or directory or looks like a path or a model's name
-/// (model.gguf, ./dir, user/repo, name:tag, qwen3, russet-guide), else it is the PROMPT and the model is
-/// russet-guide, which comes with the program. Statistics go to stderr: prompt and generation
-/// speed, effective speed (tokens of the answer over all the time), and the share of the speed
-/// that memory allows.
+/// (model.gguf, ./dir, user/repo, name:tag, qwen3, russet-guide), else it is the PROMPT and the
+/// model is russet-guide, which comes with the program. Statistics go to stderr: prompt and
+/// generation speed, effective speed (tokens of the answer over all the time), and the share of the
+/// speed that memory allows.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A path, name:tag, user/repository[:QUANT], ollama://name, or russet-guide

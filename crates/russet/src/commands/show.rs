@@ -18,8 +18,8 @@ use crate::vocab::Texts;
 /// Show what a model is
 ///
 /// Architecture, shapes, exact number of parameters, bytes by block format, context, bytes of keys
-/// and values for a token, chat template, sampling defaults, metadata. No weight is read: of a model
-/// that is not on this machine, only the headers are asked for.
+/// and values for a token, chat template, sampling defaults, metadata. No weight is read: of a
+/// model that is not on this machine, only the headers are asked for.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

@@ -62,7 +62,8 @@ fn a_modelfile_makes_a_model_of_ones_own() {
     fs::copy(GUIDE, user.home.join("guide.gguf")).expect("a copy");
     user.write(
         "Modelfile",
-        "FROM ./guide.gguf\nPARAMETER temperature 0\nPARAMETER num_predict 3\nPARAMETER num_ctx 128\n\
+        "FROM ./guide.gguf\nPARAMETER temperature 0\nPARAMETER num_predict 3\n\
+         PARAMETER num_ctx 128\n\
          TEMPLATE \"\"\"{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}\"\"\"\n\
          SYSTEM Be brief.\nMESSAGE user Hi\nMESSAGE assistant Hello\n",
     );

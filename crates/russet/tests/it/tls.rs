@@ -1,5 +1,5 @@
-//! TLS as the program speaks it, against Python's and OpenSSL's: the hub behind a server that neither
-//! this program nor its libraries wrote.
+//! TLS as the program speaks it, against Python's and OpenSSL's: the hub behind a server that
+//! neither this program nor its libraries wrote.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
