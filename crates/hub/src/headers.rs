@@ -180,8 +180,8 @@ impl Part<'_> {
         thread::scope(|scope| -> Result<(), HubError> {
             let count = tables.len().min(limits::CONNECTIONS);
             let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-            let done = workers.into_iter().map(thread::ScopedJoinHandle::join);
-            done.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            let mut done = workers.into_iter().map(thread::ScopedJoinHandle::join);
+            done.try_for_each(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
         })?;
         Ok(tables.iter().map(|table| table.len() as u64).sum())
     }

@@ -192,7 +192,7 @@ impl Hub {
     fn of_llama_cpp(&self, root: &Path) -> Vec<Model> {
         let sized = |name: String| {
             let found = fs::metadata(root.join(&name)).ok()?;
-            found.is_file().then(|| (name, found.len()))
+            found.is_file().then_some((name, found.len()))
         };
         let files: Vec<Entry> = names_in(root).into_iter().filter_map(sized).collect();
         let mut models = self.of_directory("", root, &files);

@@ -1,5 +1,6 @@
 //! Models by name, as users meet them: the program against a hub on this machine.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -138,16 +139,26 @@ fn a_pull_that_is_killed_at_its_end_is_whole_or_absent() {
     for number in 0..=MOMENTS {
         user.server.add(&format!("u/m{number}"), &[("m-Q4_K_M.gguf", &weights)]);
     }
+    // From the last byte on: sum, name, link, ref. First how long that takes here.
+    let all_sent = || {
+        let sent = Cell::new(0);
+        wait_until(|| {
+            sent.set(sent.get() + user.server.sent());
+            sent.get() >= weights.len()
+        });
+    };
+    let mut pull = user.pulling(&format!("u/m{MOMENTS}"));
+    all_sent();
     let start = Instant::now();
-    user.ok(&["pull", &format!("u/m{MOMENTS}")]);
-    let whole = start.elapsed();
+    assert!(pull.wait().expect("it ends").success());
+    let span = start.elapsed();
     let seed = u64::from(std::process::id());
     let (mut in_time, mut named) = (0, 0);
     for (number, moment) in noise(seed, MOMENTS).into_iter().enumerate() {
         let repo = format!("u/m{number}");
         let mut pull = user.pulling(&repo);
-        // The later half: bytes, sum, name, link, ref.
-        sleep(whole / 2 + whole * u32::from(moment) / 512);
+        all_sent();
+        sleep(span * u32::from(moment) / 255);
         in_time += usize::from(pull.try_wait().expect("a child").is_none());
         let _ = pull.kill();
         pull.wait().expect("gone");
@@ -159,6 +170,7 @@ fn a_pull_that_is_killed_at_its_end_is_whole_or_absent() {
         named += usize::from(listed);
         let (path, _) = user.ok(&["pull", &repo]);
         assert_eq!(fs::read(path.trim()).expect("a model"), weights, "seed {seed}");
+        user.server.sent();
     }
     eprintln!("{in_time} of {MOMENTS} killed before they ended, {named} had their name");
 }
