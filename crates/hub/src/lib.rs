@@ -1,124 +1,76 @@
-//! Which file a model's name means.
+//! Which files a model's name means: those on this machine, in whichever program's store they lie,
+//! and those one download away.
 //!
-//! Names are paths, or the name of the model that comes with the program. Nothing here opens a
-//! model.
+//! [`Hub::find`] looks on this machine and opens no socket; [`Hub::plan`] asks a server what there
+//! is to download, [`Hub::pull`] downloads it, [`Hub::headers`] its beginnings alone. Every store
+//! is read in place and written as the program that it belongs to would write it, so that files are
+//! shared. Nothing here opens a model, and the environment is not known here: see [`Places`].
 #![forbid(unsafe_code)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod cache;
+pub mod catalogue;
+mod choose;
+mod client;
+mod digest;
+mod error;
+mod headers;
+mod limits;
+mod listing;
+mod local;
+mod modelfile;
+mod name;
+mod ollama;
+mod own;
+mod partial;
+mod places;
+mod pull;
+mod recipe;
+mod remove;
+mod stores;
+mod tidy;
+mod transfer;
+mod variants;
+
+pub use choose::{fits, needed_bytes};
+pub use client::{Event, Listener};
+pub use digest::Digest;
+pub use error::HubError;
+pub use headers::Headers;
+pub use local::{At, Found};
+pub use modelfile::Modelfile;
+pub use name::{HubName, Name, OllamaName, Short, is_meant_as_model};
+pub use own::Record;
+pub use places::Places;
+pub use pull::{Pull, PullFile};
+pub use recipe::{Recipe, is_go_template};
+pub use remove::Removed;
+pub use stores::{Model, StoreKind};
+pub use tidy::{Garbage, Kept};
 
 /// The name of the model that comes with the program.
 pub const BUILTIN: &str = "russet-guide";
 
-/// Where a model is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// In the program itself.
-    Builtin,
-    /// A file or a directory.
-    Path(PathBuf),
+/// The models of this machine and those that can be had.
+pub struct Hub {
+    places: Places,
+    client: client::Client,
 }
 
-/// Why a name means no model.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HubError {
-    /// Nothing is there.
-    #[error("there is no file or directory {path}; {hint}")]
-    Missing {
-        /// The path that was given.
-        path: String,
-        /// What is there instead, and what to do.
-        hint: String,
-    },
-    /// A name of some catalogue.
-    #[error(
-        "`{0}` looks like a name to download, which this version cannot do; give the path of a \
-         GGUF file or of a directory with config.json and *.safetensors, or `{BUILTIN}`, the \
-         model that comes with the program"
-    )]
-    Name(String),
-    /// No name at all.
-    #[error("the model's name is empty; give a path, or `{BUILTIN}`")]
-    Empty,
-}
-
-/// Finds the model that `name` means. Something on disk wins over the built-in model's name.
-///
-/// # Errors
-/// Where nothing is there, with what is there instead.
-pub fn find(name: &str) -> Result<Found, HubError> {
-    let path = Path::new(name);
-    if name.is_empty() {
-        Err(HubError::Empty)
-    } else if path.exists() {
-        Ok(Found::Path(path.to_owned()))
-    } else if name == BUILTIN {
-        Ok(Found::Builtin)
-    } else if is_catalogue_name(name) && !path.parent().is_some_and(is_directory) {
-        Err(HubError::Name(name.to_owned()))
-    } else {
-        Err(HubError::Missing { path: name.to_owned(), hint: hint(path) })
+impl Hub {
+    /// Those of these places. Nothing is opened yet.
+    pub fn new(places: Places) -> Hub {
+        let client = client::Client::new(places.offline);
+        Hub { places, client }
     }
-}
 
-/// Whether a word is meant as a model and not as a prompt: it is on disk, or has the form of a
-/// path, of a model's file or of a catalogue's name.
-pub fn is_meant_as_model(word: &str) -> bool {
-    let starts = ["/", "./", "../", "~/"].iter().any(|start| word.starts_with(start));
-    let ends = [".gguf", ".safetensors"].iter().any(|end| word.ends_with(end));
-    let named = word == BUILTIN || (!word.is_empty() && Path::new(word).exists());
-    named || ends || (starts && !word.contains(char::is_whitespace)) || is_catalogue_name(word)
-}
-
-/// Whether a word has the form `name:tag` or `user/repository`, perhaps with a tag.
-fn is_catalogue_name(word: &str) -> bool {
-    let is_part = |part: &str| {
-        let of_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(of_name)
-    };
-    let (path, tag) = word.split_once(':').map_or((word, None), |(path, tag)| (path, Some(tag)));
-    let parts: Vec<&str> = path.split('/').collect();
-    parts.iter().all(|part| is_part(part))
-        && tag.is_none_or(is_part)
-        && parts.len() <= 3
-        && (parts.len() > 1 || tag.is_some())
-}
-
-/// What is there instead of `path`, and what to do.
-fn hint(path: &Path) -> String {
-    const SHOWN: usize = 5;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !parent.is_dir() {
-        return format!("{} is no directory either; check the path", parent.display());
+    /// The places that it looks at.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
-    let mut models = models_in(parent);
-    if models.is_empty() {
-        return format!("{} holds no model; check the path", parent.display());
+
+    fn own(&self) -> own::Own<'_> {
+        own::Own(&self.places.own)
     }
-    let more = models.len().saturating_sub(SHOWN);
-    models.truncate(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{} holds {}{more}", parent.display(), models.join(", "))
-}
-
-/// The names of what looks like a model in a directory, sorted.
-fn models_in(dir: &Path) -> Vec<String> {
-    let is_model = |path: &Path| {
-        path.extension().is_some_and(|end| end == "gguf") || path.join("config.json").is_file()
-    };
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path()).filter(|path| is_model(path));
-    let mut names: Vec<_> =
-        paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
-    names.sort();
-    names
-}
-
-fn is_directory(path: &Path) -> bool {
-    !path.as_os_str().is_empty() && path.is_dir()
 }
 
 #[cfg(test)]

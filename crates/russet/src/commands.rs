@@ -2,11 +2,17 @@
 
 pub mod bench;
 pub mod completions;
+pub mod cp;
+pub mod create;
 pub mod doctor;
 pub mod explain;
+pub mod gc;
+pub mod list;
 pub mod man;
 pub mod perplexity;
+pub mod pull;
 pub mod render;
+pub mod rm;
 pub mod run;
 pub mod show;
 pub mod tokenize;
@@ -20,6 +26,12 @@ use crate::flags::Command;
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args),
+        Command::Pull(args) => pull::run(args),
+        Command::List(args) => list::run(args),
+        Command::Rm(args) => rm::run(args),
+        Command::Cp(args) => cp::run(args),
+        Command::Create(args) => create::run(args),
+        Command::Gc(args) => gc::run(args),
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),

@@ -20,8 +20,10 @@ struct Cli {
 }
 
 const AFTER: &str = "\
-A MODEL is a GGUF file, a directory with config.json and *.safetensors, or russet-guide: the model
-that comes with the program.
+A MODEL is a path (a GGUF file, or a directory with config.json and *.safetensors), a name:tag of
+`russet list --catalogue` or of your own, user/repository[:QUANT] of the Hugging Face hub, or
+ollama://name[:tag]; or russet-guide, the model that comes with the program. What is not on this
+machine is downloaded after saying what and how much; other programs' stores are read in place.
 
 Exit codes:
   0    done
@@ -32,13 +34,27 @@ Exit codes:
 Environment:
   RUSSET_CPU       vector instructions to use: avx512, avx2, neon-i8mm, neon or scalar
   XDG_CACHE_HOME   where measurements of this machine are kept
-  XDG_DATA_HOME    where the history of chats is kept
+  XDG_DATA_HOME    where names of your own and the history of chats are kept
+  HF_HOME          where models are downloaded to; HF_HUB_CACHE and HF_TOKEN_PATH work too
+  HF_TOKEN         shown to the hub for models that are not open to all
+  HF_ENDPOINT      another hub's address
+  HF_HUB_OFFLINE   1 opens no socket, as --offline
+  OLLAMA_MODELS    Ollama's store; ~/.ollama/models unless set
+  LLAMA_CACHE      llama.cpp's downloads
+  HTTPS_PROXY      what connections go through; NO_PROXY excepts hosts
   NO_COLOR         no colours";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<commands::run::Args>),
+    Pull(commands::pull::Args),
+    #[command(visible_alias = "ls")]
+    List(commands::list::Args),
+    Rm(commands::rm::Args),
+    Cp(commands::cp::Args),
+    Create(commands::create::Args),
+    Gc(commands::gc::Args),
     Show(commands::show::Args),
     Explain(commands::explain::Args),
     Bench(commands::bench::Args),
@@ -51,10 +67,29 @@ pub enum Command {
     Man(commands::man::Args),
 }
 
+/// Where models may come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct HubArgs {
+    /// Open no socket: use what is on this machine
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// What is printed.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct TableArgs {
+    /// As text or as JSON
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
 /// Which model.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// A GGUF file, a directory with config.json and *.safetensors, or russet-guide
+    /// A path, name:tag, user/repository[:QUANT], ollama://name, or russet-guide
     #[arg(value_name = "MODEL", required_unless_present = "model_flag")]
     positional: Option<String>,
     /// The same as a flag
@@ -66,6 +101,8 @@ pub struct ModelArgs {
         conflicts_with = "positional"
     )]
     flag: Option<String>,
+    #[command(flatten)]
+    pub hub: HubArgs,
 }
 
 /// What computes.
@@ -224,6 +261,16 @@ pub struct ChatArgs {
     pub chat_template_file: Option<PathBuf>,
 }
 
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
 /// What computes.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Backend {
@@ -252,6 +299,20 @@ pub enum KvType {
     F16,
     /// Four bytes a value
     F32,
+}
+
+impl HubArgs {
+    /// The models of this machine and those that can be had.
+    pub fn hub(&self) -> hub::Hub {
+        hub::Hub::new(russet::places::places(self.offline))
+    }
+}
+
+impl TableArgs {
+    /// Whether JSON is wanted.
+    pub fn json(self) -> bool {
+        self.json || self.output == Output::Json
+    }
 }
 
 impl ModelArgs {
@@ -283,15 +344,6 @@ pub fn parse() -> Result<Command, ExitCode> {
             Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
         }
     }
-}
-
-/// Where what the user made is kept; `None` for a user without a home.
-pub fn data_dir() -> Option<PathBuf> {
-    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
-    let local =
-        if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
-    let data = dir("XDG_DATA_HOME").or_else(|| Some(dir("HOME")?.join(local)));
-    Some(data?.join("russet"))
 }
 
 /// Flags of several letters after one dash, as llama.cpp spells them.

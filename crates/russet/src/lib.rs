@@ -22,6 +22,8 @@ mod sampling;
 #[doc(hidden)]
 pub mod machine;
 #[doc(hidden)]
+pub mod places;
+#[doc(hidden)]
 pub mod vocab;
 
 pub use builtin::builtin;
@@ -29,7 +31,7 @@ pub use chat::{Conversation, Finish, Finished, Hooks, Job, Stops, TemplateSource
 pub use cpu::Isa;
 pub use engine::{Dry, Mirostat, Sampling, Usage, Xtc};
 pub use error::Error;
-pub use hub::BUILTIN;
+pub use hub::{BUILTIN, Found, Recipe};
 pub use model::{Model, Opened, Options, Params};
 pub use ops::{Form, KvKind};
 pub use runtime::{BackendKind, Resources, Runtime};

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use hub::Headers;
 use russet::{
     BackendKind, Form, KvKind, Mirostat, Model, Opened, Options, Resources, Runtime, Sampling,
 };
 use tokens::Vocab;
 
+use crate::download;
 use crate::flags::{
-    Backend, BatchArgs, ContextArgs, KvType, Numerics, PrecisionArgs, ResourceArgs, SamplingArgs,
+    Backend, BatchArgs, ContextArgs, HubArgs, KvType, Numerics, PrecisionArgs, ResourceArgs,
+    SamplingArgs,
 };
 use crate::machine;
 use crate::terminal;
@@ -61,22 +64,37 @@ impl PrecisionArgs {
     }
 }
 
-/// Opens a model with the settings of the flags.
-pub fn open(name: &str, precision: &PrecisionArgs) -> anyhow::Result<Opened> {
-    Ok(Opened::open(name, precision.form(), precision.kv()?)?)
+/// Opens a model with the settings of the flags; one that is not here is downloaded.
+pub fn open(name: &str, hub: &HubArgs, precision: &PrecisionArgs) -> anyhow::Result<Opened> {
+    let found = download::found(&hub.hub(), name)?;
+    Ok(Opened::of(found, precision.form(), precision.kv()?)?)
+}
+
+/// The same for whoever reads headers only: those of a model that is not here are enough. They are
+/// gone when the second value is.
+pub fn headers(
+    name: &str,
+    hub: &HubArgs,
+    precision: &PrecisionArgs,
+) -> anyhow::Result<(Opened, Option<Headers>)> {
+    let (found, headers) = download::headers(&hub.hub(), name)?;
+    Ok((Opened::of(found, precision.form(), precision.kv()?)?, headers))
 }
 
 /// Opens and loads a model while a spinner says so.
 pub fn model(
     name: &str,
+    hub: &HubArgs,
     precision: &PrecisionArgs,
     batch: &BatchArgs,
     context: &ContextArgs,
 ) -> anyhow::Result<Model> {
+    let found = download::found(&hub.hub(), name)?;
     let spinner = terminal::spinner(format!("loading {name}"));
     let options =
         Options { chunk: batch.ubatch.into(), context: context.context, ..Options::default() };
-    let model = Model::load(open(name, precision)?, &options)?;
+    let opened = Opened::of(found, precision.form(), precision.kv()?)?;
+    let model = Model::load(opened, &options)?;
     spinner.finish_and_clear();
     Ok(model)
 }

@@ -167,5 +167,14 @@ pub fn cache_dir() -> Option<PathBuf> {
     Some(caches?.join("russet"))
 }
 
+/// Where what the user made is kept; `None` for a user without a home.
+pub fn data_dir() -> Option<PathBuf> {
+    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
+    let local =
+        if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+    let data = dir("XDG_DATA_HOME").or_else(|| Some(dir("HOME")?.join(local)));
+    Some(data?.join("russet"))
+}
+
 #[cfg(test)]
 mod tests;

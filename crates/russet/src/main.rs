@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod download;
 mod flags;
 mod load;
 mod terminal;

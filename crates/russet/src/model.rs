@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use blocks::Tensor;
 use chat::{ChatTemplate, Conversation, Finished, Hooks, Job, Stops};
 use engine::{Engine, Sampling};
-use hub::Found;
+use hub::{At, Found, Hub, Recipe};
 use model::Spec;
 use ops::{Form, KvKind, Program};
 use plan::Plan;
@@ -59,6 +59,8 @@ pub struct Opened {
     pub source: Source,
     /// Its description, its program and where its weights lie.
     pub plan: Plan,
+    /// What is laid over it.
+    pub recipe: Recipe,
 }
 
 /// A model that can answer.
@@ -68,6 +70,7 @@ pub struct Model {
     spec: Spec,
     engine: Engine,
     runtime: Arc<Runtime>,
+    recipe: Recipe,
     texts: Texts,
     vocab: OnceLock<Arc<Vocab>>,
 }
@@ -88,18 +91,28 @@ impl Default for Options {
 }
 
 impl Opened {
-    /// Opens a model's files: of a path, or of [`crate::BUILTIN`].
+    /// Opens the model that a name means on this machine: a path, [`crate::BUILTIN`], or one that
+    /// some program downloaded. Nothing is downloaded here.
     ///
     /// # Errors
     /// Where there is no such model, its files are not as they should be, or Russet does not run
     /// its kind.
     pub fn open(name: &str, form: Form, kv: KvKind) -> Result<Opened, Error> {
-        let source = match hub::find(name)? {
-            Found::Builtin => builtin()?,
-            Found::Path(path) => Source::open(&path)?,
+        let hub = Hub::new(crate::places::places(true));
+        Opened::of(hub.find(name)?, form, kv)
+    }
+
+    /// Opens a model that was found.
+    ///
+    /// # Errors
+    /// Where its files are not as they should be, or Russet does not run its kind.
+    pub fn of(found: Found, form: Form, kv: KvKind) -> Result<Opened, Error> {
+        let source = match found.at {
+            At::Builtin => builtin()?,
+            At::Path(path) => Source::open(&path)?,
         };
         let plan = plan::plan(&source, &plan::Options { form, kv })?;
-        Ok(Opened { name: name.to_owned(), source, plan })
+        Ok(Opened { name: found.name, source, plan, recipe: found.recipe })
     }
 
     /// The program's weights where they lie in the files; [`Source::repacked`] says which do not.
@@ -147,9 +160,10 @@ impl Model {
     pub fn load(opened: Opened, options: &Options) -> Result<Model, Error> {
         let runtime = Runtime::shared();
         let weights = opened.weights()?;
-        let context = options.context;
+        let asked = opened.recipe.number("num_ctx").filter(|&n| n > 0.0).map(|n| n as usize);
+        let context = options.context.or(asked);
         let context = context.unwrap_or_else(|| opened.default_context(runtime.free_bytes()));
-        let Opened { name, source, plan: Plan { spec, program, .. } } = opened;
+        let Opened { name, source, plan: Plan { spec, program, .. }, recipe } = opened;
         let options = engine::Options {
             owner: name.clone(),
             context,
@@ -161,7 +175,7 @@ impl Model {
         };
         let engine = runtime.engines().load(0, Arc::new(program), weights, options)?;
         let texts = Texts::of(&source);
-        Ok(Model { name, source, spec, engine, runtime, texts, vocab: OnceLock::new() })
+        Ok(Model { name, source, spec, engine, runtime, recipe, texts, vocab: OnceLock::new() })
     }
 
     /// Goes on with a text, without any template.
@@ -220,11 +234,14 @@ impl Model {
     /// Where a stop string is empty, or the model's files name no valid end.
     pub fn job(&self, ids: Vec<u32>, params: &Params) -> Result<Job, Error> {
         let sampling = params.sampling.clone().unwrap_or_else(|| self.defaults().sampling);
+        let limit = self.recipe.number("num_predict").filter(|&n| n >= 0.0).map(|n| n as usize);
+        let mut stops = params.stops.clone();
+        stops.extend(self.recipe.stops());
         Ok(Job {
             ids,
             sampling,
-            max_tokens: params.max_tokens,
-            stops: Stops::new(params.stops.clone())?,
+            max_tokens: params.max_tokens.or(limit),
+            stops: Stops::new(stops)?,
             stop_ids: self.texts.end_ids()?,
             ..Job::default()
         })
@@ -256,13 +273,15 @@ impl Model {
         Ok(self.vocab.get_or_init(|| vocab).clone())
     }
 
-    /// The template of chats: the text `user` if given, else the model's, else a plain one.
+    /// The template of chats: the text `user` if given, else that of the Modelfile, else the
+    /// model's, else a plain one.
     ///
     /// # Errors
     /// Where it is not valid.
     pub fn template(&self, user: Option<&str>) -> Result<ChatTemplate, Error> {
         let templates = self.templates()?;
-        Ok(ChatTemplate::choose(user, templates.choose(false))?)
+        let laid_over = self.recipe.template.as_deref().filter(|text| !hub::is_go_template(text));
+        Ok(ChatTemplate::choose(user.or(laid_over), templates.choose(false))?)
     }
 
     /// The templates that the model brings.
@@ -276,7 +295,12 @@ impl Model {
 
     /// How the model is sampled unless asked otherwise, and who says so.
     pub fn defaults(&self) -> Defaults {
-        Defaults::of(self.source.sampling_defaults())
+        Defaults::of(self.source.sampling_defaults()).under(&self.recipe)
+    }
+
+    /// What is laid over the model's files: by a Modelfile, or in Ollama's store.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
 
     /// The name it was asked for by.

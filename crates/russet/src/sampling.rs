@@ -1,6 +1,7 @@
 //! How a model is sampled when nobody asks otherwise.
 
 use engine::{Mirostat, Sampling};
+use hub::Recipe;
 use weights::SamplingDefaults;
 
 /// Who says how a model is sampled.
@@ -51,5 +52,45 @@ impl Defaults {
             sources => Origin::Model(sources.to_vec()),
         };
         Defaults { sampling: base, origin }
+    }
+
+    /// These with a recipe's settings laid over them.
+    #[must_use]
+    pub fn under(mut self, recipe: &Recipe) -> Defaults {
+        let to = &mut self.sampling;
+        let mut keys = Vec::new();
+        let mut take = |name: &str| {
+            let value = recipe.number(name)?;
+            keys.push(format!("Modelfile: {name}"));
+            Some(value)
+        };
+        let mut set = |to: &mut f32, name: &str| *to = take(name).map_or(*to, |x| x as f32);
+        set(&mut to.temperature, "temperature");
+        set(&mut to.top_p, "top_p");
+        set(&mut to.min_p, "min_p");
+        set(&mut to.typical_p, "typical_p");
+        set(&mut to.repeat_penalty, "repeat_penalty");
+        set(&mut to.presence_penalty, "presence_penalty");
+        set(&mut to.frequency_penalty, "frequency_penalty");
+        to.top_k = take("top_k").map_or(to.top_k, |k| k.max(0.0) as usize);
+        // A negative number of tokens back means all of them.
+        let all = engine::limits::PENALTY_WINDOW_MAX;
+        let back = |n: f64| if n < 0.0 { all } else { (n as usize).min(all) };
+        to.repeat_last_n = take("repeat_last_n").map_or(to.repeat_last_n, back);
+        if let Some(version) = take("mirostat") {
+            to.mirostat = (version > 0.0).then(Mirostat::default);
+        }
+        if let Some(mirostat) = &mut to.mirostat {
+            mirostat.tau = take("mirostat_tau").map_or(mirostat.tau, |x| x as f32);
+            mirostat.eta = take("mirostat_eta").map_or(mirostat.eta, |x| x as f32);
+        }
+        if !keys.is_empty() {
+            let model = match self.origin {
+                Origin::Model(keys) => keys,
+                Origin::Russet => Vec::new(),
+            };
+            self.origin = Origin::Model(keys.into_iter().chain(model).collect());
+        }
+        self
     }
 }

@@ -62,26 +62,32 @@ impl Gguf {
     /// Where the bytes are no GGUF file of version 2 or 3, or contradict each other.
     pub fn parse(name: &str, bytes: Bytes) -> Result<Gguf, WeightError> {
         let mut at = Cursor::new(name, bytes.as_slice());
-        let version = version(&mut at)?;
+        let (mut gguf, alignment) = Gguf::header(&mut at, &bytes)?;
+        place(&mut gguf.tensors, &at, alignment)?;
+        Ok(gguf)
+    }
+
+    /// Reads up to where the data begins; the tensors' ranges still are offsets in it.
+    fn header(at: &mut Cursor<'_>, bytes: &Bytes) -> Result<(Gguf, usize), WeightError> {
+        let version = version(at)?;
         let tensor_count = at.count(TENSORS_MAX, GgufTensor::BYTES_MIN, "tensors")?;
         let key_count = at.count(KEYS_MAX, Entry::BYTES_MIN, "keys")?;
 
         let mut gguf = Gguf { bytes: bytes.clone(), version, entries: vec![], tensors: vec![] };
         for _ in 0..key_count {
-            gguf.entries.push(Entry::parse(&mut at)?);
+            gguf.entries.push(Entry::parse(at)?);
         }
         if let Some(key) = repeated(gguf.entries.iter().map(|entry| gguf.key(entry))) {
             return Err(at.damaged(format!("key `{key}` occurs twice")));
         }
-        let alignment = gguf.alignment(&at)?;
+        let alignment = gguf.alignment(at)?;
         for _ in 0..tensor_count {
-            gguf.tensors.push(GgufTensor::parse(&mut at)?);
+            gguf.tensors.push(GgufTensor::parse(at)?);
         }
         if let Some(name) = repeated(gguf.tensors.iter().map(|tensor| tensor.name.as_str())) {
             return Err(at.damaged(format!("tensor `{name}` occurs twice")));
         }
-        place(&mut gguf.tensors, &at, alignment)?;
-        Ok(gguf)
+        Ok((gguf, alignment))
     }
 
     /// The container's version.
@@ -220,6 +226,16 @@ impl GgufTensor {
             .ok_or_else(|| bad(at, format!("lies at the offset {offset}")))?;
         Ok(GgufTensor { name, kind, dtype, shape, range })
     }
+}
+
+/// Bytes of the header that `beginning` begins with, if the whole of it is there. Any bytes may be
+/// given; a header that is damaged never ends.
+pub fn header_bytes(beginning: &[u8]) -> Option<usize> {
+    let mut at = Cursor::new("a header", beginning);
+    // Values stay where they lie, so what is parsed needs its bytes only while it is asked.
+    let (gguf, alignment) = Gguf::header(&mut at, &Bytes::from_vec(beginning.to_vec())).ok()?;
+    let end = at.position();
+    if gguf.tensors.is_empty() { Some(end) } else { end.checked_next_multiple_of(alignment) }
 }
 
 /// A name that occurs more than once.

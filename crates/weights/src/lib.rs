@@ -23,7 +23,10 @@ mod source;
 
 pub use directory::{Bound, Container, TensorInfo};
 pub use error::WeightError;
-pub use gguf::{Gguf, GgufArray, GgufItems, GgufTensor, GgufValue};
+pub use gguf::{
+    Gguf, GgufArray, GgufItems, GgufTensor, GgufValue, header_bytes as gguf_header_bytes,
+};
+pub use mmap::map;
 pub use safetensors::{Dtype, SafeFile, SafeHeader, SafeTensor};
 pub use sampling::SamplingDefaults;
 pub use side::SideFiles;

@@ -14,7 +14,7 @@ use crate::terminal::{bytes, count};
 /// Show the plan of a model
 ///
 /// One operation a line; layers with the same lines are folded. Then what a token costs, and what
-/// the caches take.
+/// the caches take. Of a model that is not on this machine only the headers are read.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let opened = load::open(args.model.name(), &args.precision)?;
+    let (opened, _headers) = load::headers(args.model.name(), &args.model.hub, &args.precision)?;
     let program = &opened.plan.program;
     let mut text = plan::explain(program);
     text.push('\n');

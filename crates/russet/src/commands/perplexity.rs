@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use russet::{Model, Opened, Options};
 use serde_json::json;
 
+use crate::download;
 use crate::flags::{BatchArgs, ModelArgs, PrecisionArgs, ResourceArgs};
 use crate::terminal;
 use tally::{Distances, Losses, log_softmax};
@@ -100,7 +101,8 @@ impl Args {
         let chunk = usize::from(self.batch.ubatch);
         let outputs = POSITIONS.min(chunk);
         let options = Options { form, kv, context: Some(self.context as usize), chunk, outputs };
-        Ok(Model::load(Opened::open(name, form, kv)?, &options)?)
+        let found = download::found(&self.model.hub.hub(), name)?;
+        Ok(Model::load(Opened::of(found, form, kv)?, &options)?)
     }
 }
 

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tokens::{Template, TemplateError, Vocab, builtin_template};
 use weights::SideFiles;
 
+use crate::download;
+use crate::flags::HubArgs;
 use crate::vocab::Texts;
 
 /// Render a chat template
@@ -25,6 +27,8 @@ pub struct Args {
     /// The template of that name, of a model that has several
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -58,7 +62,9 @@ fn source(args: &Args, inputs: &mut Value) -> anyhow::Result<String> {
         };
         return Ok(text);
     }
-    let texts = Texts::open(path)?;
+    let name = path.to_str().context("the name is no UTF-8 text")?;
+    let (found, _headers) = download::headers(&args.hub.hub(), name)?;
+    let texts = Texts::open(&download::path(&found))?;
     if let (Some(vocab), Value::Object(inputs)) = (texts.vocab()?, &mut *inputs) {
         for (name, token) in special_tokens(&vocab) {
             inputs.entry(name).or_insert(token);
@@ -86,7 +92,7 @@ fn is_template(path: &Path) -> bool {
         let file = std::fs::File::open(path);
         file.and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"GGUF"
     };
-    !path.is_dir() && !is_gguf()
+    path.is_file() && !is_gguf() || path.extension().is_some_and(|end| end == "jinja")
 }
 
 fn special_tokens(vocab: &Vocab) -> [(&'static str, Value); 2] {

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use crate::flags::{BatchArgs, ChatArgs, ContextArgs, PrecisionArgs, ResourceArgs, SamplingArgs};
+use crate::flags::{
+    BatchArgs, ChatArgs, ContextArgs, HubArgs, PrecisionArgs, ResourceArgs, SamplingArgs,
+};
 use crate::load;
 use ask::Asker;
 
@@ -17,13 +19,13 @@ use ask::Asker;
 ///
 /// With a PROMPT, or one that is piped in, prints one answer; without, starts a chat. A single
 /// argument is the MODEL if it names a file or directory or looks like a path or a model's name
-/// (model.gguf, ./dir, user/repo, name:tag, russet-guide), else it is the PROMPT and the model is
-/// russet-guide, which comes with the program. Statistics go to stderr: prompt and generation
-/// speed, effective speed (tokens of the answer over all the time), and the share of the speed
-/// that memory allows.
+/// (model.gguf, ./dir, user/repo, name:tag, qwen3, russet-guide), else it is the PROMPT and the
+/// model is russet-guide, which comes with the program. Statistics go to stderr: prompt and
+/// generation speed, effective speed (tokens of the answer over all the time), and the share of the
+/// speed that memory allows.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A GGUF file, a directory with config.json and *.safetensors, or russet-guide
+    /// A path, name:tag, user/repository[:QUANT], ollama://name, or russet-guide
     #[arg(value_name = "MODEL")]
     first: Option<String>,
     /// What to answer or to go on with; may be empty with --raw
@@ -48,6 +50,8 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
     #[command(flatten)]
+    hub: HubArgs,
+    #[command(flatten)]
     context: ContextArgs,
     #[command(flatten)]
     resources: ResourceArgs,
@@ -71,7 +75,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--raw goes on with a text; give a PROMPT, which may be empty");
     }
     args.resources.start()?;
-    let model = load::model(&name, &args.precision, &args.batch, &args.context)?;
+    let model = load::model(&name, &args.hub, &args.precision, &args.batch, &args.context)?;
     let asker = Asker::new(model, &args)?;
     match prompt {
         Some(prompt) if args.raw => ask::raw(asker, &prompt, args.echo),
@@ -81,6 +85,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
+    /// Whether the only argument is a model's name and no prompt.
+    fn is_model(&self, word: &str) -> bool {
+        hub::is_meant_as_model(word) || self.hub.hub().has_name(word)
+    }
+
     /// Which model, and the prompt if there is one among the arguments.
     fn model_and_prompt(&self) -> anyhow::Result<(String, Option<String>)> {
         let builtin = || hub::BUILTIN.to_owned();
@@ -90,7 +99,7 @@ impl Args {
             }
             (Some(model), prompt, None) => (model, prompt),
             (None, Some(model), Some(prompt)) => (model, Some(prompt)),
-            (None, Some(word), None) if hub::is_meant_as_model(&word) => (word, None),
+            (None, Some(word), None) if self.is_model(&word) => (word, None),
             (None, Some(prompt), None) => (builtin(), Some(prompt)),
             (None, None, None) => (builtin(), None),
             (_, None, Some(_)) => unreachable!("the second argument comes after the first"),

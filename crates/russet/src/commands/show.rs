@@ -18,7 +18,8 @@ use crate::vocab::Texts;
 /// Show what a model is
 ///
 /// Architecture, shapes, exact number of parameters, bytes by block format, context, bytes of keys
-/// and values for a token, chat template, sampling defaults, metadata. No weight is read.
+/// and values for a token, chat template, sampling defaults, metadata. No weight is read: of a
+/// model that is not on this machine, only the headers are asked for.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub struct Args {
 const IGNORED_MAX: usize = 4;
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let opened = load::open(args.model.name(), &args.precision)?;
+    let (opened, _headers) = load::headers(args.model.name(), &args.model.hub, &args.precision)?;
     let text = if args.template { template(&opened.source)? } else { all(&opened)? };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -1,22 +1,22 @@
 //! `russet tokenize`: text to ids, by a model's vocabulary or a bare tokenizer file.
 
 use std::io::{BufRead, Read, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokens::Vocab;
 
-use crate::vocab;
+use crate::flags::HubArgs;
+use crate::{download, vocab};
 
 /// Show the ids of a text
 ///
 /// Prints a JSON array of ids for each text. Special tokens spelled in the text are read as such.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A model, a GGUF file with or without weights, a tokenizer.json or a tokenizer.model
+    /// A model's name, a GGUF file with or without weights, a tokenizer.json or a tokenizer.model
     #[arg(value_name = "MODEL|FILE")]
-    model: PathBuf,
+    model: String,
     /// The text; what stdin holds if absent
     text: Option<String>,
     /// Read a JSON string from each line of stdin and print the ids of each on a line
@@ -25,10 +25,13 @@ pub struct Args {
     /// Leave out the tokens that the model puts around every text
     #[arg(long)]
     no_bos: bool,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let vocab = vocab::open(&args.model)?;
+    let (found, _headers) = download::headers(&args.hub.hub(), &args.model)?;
+    let vocab = vocab::open(&download::path(&found))?;
     let mut out = std::io::stdout().lock();
     let mut print = |text: &str| -> anyhow::Result<()> {
         let ids = ids_json(&vocab, text, !args.no_bos);

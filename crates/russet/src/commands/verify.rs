@@ -9,6 +9,7 @@ use engine::{Event, Request};
 use russet::{Form, KvKind, Model, Opened, Options};
 use weights::{Dtype, SafeFile};
 
+use crate::download;
 use crate::flags::{ModelArgs, ResourceArgs};
 
 /// Compare a model's numbers with a reference
@@ -45,8 +46,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         outputs: POSITIONS,
         ..Options::default()
     };
-    let mut model =
-        Model::load(Opened::open(args.model.name(), options.form, options.kv)?, &options)?;
+    let found = download::found(&args.model.hub.hub(), args.model.name())?;
+    let mut model = Model::load(Opened::of(found, options.form, options.kv)?, &options)?;
     let vocab = model.engine().vocab();
     ensure!(
         vocab == reference.vocab,

@@ -32,14 +32,16 @@ const BAR_TOKENS: usize = 256;
 impl Asker {
     pub fn new(model: Model, args: &Args) -> anyhow::Result<Asker> {
         let template = if args.raw { None } else { Some(template(&model, &args.chat)?) };
+        let mut sampling = args.sampling.clone();
+        sampling.seed = sampling.seed.or(model.recipe().number("seed").map(|seed| seed as i64));
         let asker = Asker {
-            model,
-            sampling: args.sampling.clone(),
-            system: args.chat.system.clone(),
+            sampling,
+            system: args.chat.system.clone().or_else(|| model.recipe().system.clone()),
             template,
             special: args.special,
             quiet: args.quiet,
             verbose: args.verbose,
+            model,
         };
         if args.verbose {
             eprint!("{}", asker.about()?);
@@ -84,6 +86,18 @@ impl Asker {
             model.context(),
             settings(&sampling),
         ))
+    }
+
+    /// The conversation before anything is asked.
+    pub fn beginning(&self) -> anyhow::Result<Conversation> {
+        let mut beginning = Conversation::new();
+        if let Some(system) = &self.system {
+            beginning.push("system", system)?;
+        }
+        for (role, text) in &self.model.recipe().messages {
+            beginning.push(role, text)?;
+        }
+        Ok(beginning)
     }
 
     /// The ids of a conversation, ready for an answer.
@@ -161,10 +175,7 @@ pub fn raw(mut asker: Asker, prompt: &str, echo: bool) -> anyhow::Result<ExitCod
 
 /// Answers one message.
 pub fn once(mut asker: Asker, prompt: &str) -> anyhow::Result<ExitCode> {
-    let mut messages = Conversation::new();
-    if let Some(system) = &asker.system {
-        messages.push("system", system)?;
-    }
+    let mut messages = asker.beginning()?;
     messages.push("user", prompt)?;
     let ids = asker.chat_ids(&messages)?;
     let answer = asker.answer(ids, false)?;

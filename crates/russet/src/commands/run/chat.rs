@@ -118,7 +118,7 @@ fn save(editor: &mut DefaultEditor, file: &Path) {
 
 /// Where lines are kept; nowhere for a user without a home.
 fn history() -> Option<PathBuf> {
-    Some(crate::flags::data_dir()?.join("history"))
+    Some(russet::machine::data_dir()?.join("history"))
 }
 
 impl Chat {
@@ -162,13 +162,10 @@ impl Chat {
         Ok(Next::Read)
     }
 
-    /// Forgets the conversation; what the model was told before it stays.
+    /// Forgets the conversation; what the model was told before it stays, and how it begins.
     fn clear(&mut self) -> anyhow::Result<()> {
-        self.messages.clear();
         self.used = 0;
-        if let Some(system) = &self.asker.system {
-            self.messages.push("system", system)?;
-        }
+        self.messages = self.asker.beginning()?;
         Ok(())
     }
 
