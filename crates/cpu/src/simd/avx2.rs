@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C: two registers for a vector.
 //!
-//! Long because it is a table: a few instructions for each primitive.
+//! Long because it is a table: a few instructions for each primitive. No closures in it: they are
+//! compiled without these instructions, which they would have to call.
 #![allow(unsafe_code)]
 
 use super::{Octet, Run, Simd};
@@ -98,6 +99,21 @@ fn here(mut a: __m256i) -> __m256i {
         std::arch::asm!("/* {} */", inout(ymm_reg) a, options(nomem, nostack, preserves_flags));
     }
     a
+}
+
+/// Two to the power of each lane.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn power(a: __m256) -> __m256 {
+    let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
+    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+}
+
+/// Four bytes at the start of a vector.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn four_bytes(x: &[u8; 4]) -> __m128i {
+    _mm_cvtsi32_si128(i32::from_le_bytes(*x))
 }
 
 /// Sixteen bytes of each.
@@ -340,7 +356,10 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn abs(self, a: [__m256; 2]) -> [__m256; 2] {
-        x!(a.map(|a| _mm256_andnot_ps(_mm256_set1_ps(-0.0), a)))
+        x!({
+            let sign = _mm256_set1_ps(-0.0);
+            [_mm256_andnot_ps(sign, a[0]), _mm256_andnot_ps(sign, a[1])]
+        })
     }
 
     #[inline(always)]
@@ -350,10 +369,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn pow2(self, a: [__m256; 2]) -> [__m256; 2] {
-        x!(a.map(|a| {
-            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
-        }))
+        x!([power(a[0]), power(a[1])])
     }
 
     #[inline(always)]
@@ -434,7 +450,12 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum4_blocks(self, a: [[__m256i; 2]; 4], add: [i32; 2]) -> (__m128, __m128) {
         x!({
-            let sums = half_sums(a.map(|a| _mm256_add_epi32(a[0], a[1])));
+            let sums = half_sums([
+                _mm256_add_epi32(a[0][0], a[0][1]),
+                _mm256_add_epi32(a[1][0], a[1][1]),
+                _mm256_add_epi32(a[2][0], a[2][1]),
+                _mm256_add_epi32(a[3][0], a[3][1]),
+            ]);
             let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
             let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
             (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
@@ -604,13 +625,11 @@ impl Simd for Avx2 {
         x!({
             let order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
             let order = _mm256_set_m128i(order, order);
-            let apart = self
-                .load_s(x)
-                .map(|x| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_shuffle_epi8(x, order)));
-            [
-                _mm256_permute2x128_si256::<0x20>(apart[0], apart[1]),
-                _mm256_permute2x128_si256::<0x31>(apart[0], apart[1]),
-            ]
+            let [a, b] = self.load_s(x);
+            let (a, b) = (_mm256_shuffle_epi8(a, order), _mm256_shuffle_epi8(b, order));
+            let a = _mm256_permute4x64_epi64::<0b11_01_10_00>(a);
+            let b = _mm256_permute4x64_epi64::<0b11_01_10_00>(b);
+            [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
         })
     }
 
@@ -625,7 +644,10 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn flip(self, a: [__m256i; 2]) -> [__m256i; 2] {
-        x!(a.map(|a| _mm256_xor_si256(a, _mm256_set1_epi8(-128))))
+        x!({
+            let highest = _mm256_set1_epi8(-128);
+            [_mm256_xor_si256(a[0], highest), _mm256_xor_si256(a[1], highest)]
+        })
     }
 
     #[inline(always)]
@@ -636,7 +658,8 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn q_f16(self, x: [&[u8; 4]; 4]) -> __m128 {
         x!({
-            let [a, b, c, d] = x.map(|x| _mm_cvtsi32_si128(i32::from_le_bytes(*x)));
+            let (a, b) = (four_bytes(x[0]), four_bytes(x[1]));
+            let (c, d) = (four_bytes(x[2]), four_bytes(x[3]));
             let four = _mm_unpacklo_epi32(_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
             _mm_cvtph_ps(four)
         })
