@@ -3,6 +3,8 @@
 //! What is compared with other programs' results lies in `../shared`, outside the repository; those
 //! tests say so loudly and do nothing where it is absent.
 
+mod agree;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
