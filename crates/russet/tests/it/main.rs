@@ -4,6 +4,7 @@
 //! tests say so loudly and do nothing where it is absent.
 
 mod agree;
+mod inside;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
