@@ -5,11 +5,11 @@
 mod base;
 mod dense;
 mod gemma;
+mod hybrid;
+pub mod inside;
+mod latent;
 mod mixed;
 mod rope;
-
-mod hybrid;
-mod latent;
 
 use crate::meta::{Meta, SpecError, Value};
 use crate::spec::Spec;
@@ -259,6 +259,8 @@ pub const FAMILIES: &[Family] = &[
         gguf: "gemma3",
         hugging_face: "Gemma3ForCausalLM",
         defaults: &[
+            ("vocab", Value::Int(262_208)),
+            ("heads", Value::Int(8)),
             ("kv_heads", Value::Int(4)),
             ("head_dim", Value::Int(256)),
             ("norm_eps", EPS),

@@ -12,6 +12,7 @@ mod part;
 mod rope;
 mod spec;
 
+pub use families::inside::{has_text, text_class};
 pub use families::{FAMILIES, Family, describe, family};
 pub use meta::{Meta, SpecError, Value};
 pub use mixers::{DeltaNet, Latent};

@@ -136,18 +136,30 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
 }
 
 /// The tensors that a model of this metadata does not need although its file may hold them: a head
-/// that is the embedding, tables that follow from the configuration, and layers above the last,
-/// which draft further tokens.
+/// that is the embedding, tables that follow from the configuration, keys and values of layers that
+/// see those of others, and layers above the last, which draft further tokens.
 pub fn ignored(meta: &Meta, directory: &Directory, style: Style) -> BTreeSet<String> {
     let tied = meta.get("tied") == Some(&Value::Bool(true));
-    let head = names::name(style, Part::Head, None);
+    let head: Vec<_> = names::names(style, Part::Head, None).collect();
     let layers = match (meta.get("layers"), meta.get("draft_layers")) {
         (Some(Value::Int(layers)), Some(Value::Int(drafts))) if *drafts > 0 => *layers,
         _ => i64::MAX,
     };
+    // Layers that see the keys and values of earlier ones may come with projections of their own.
+    let shared = match (meta.get("layers"), meta.get("kv_shared")) {
+        (Some(Value::Int(layers)), Some(Value::Int(shared))) => *layers - *shared,
+        _ => i64::MAX,
+    };
+    let of_shared = |t: &TensorInfo| {
+        let layer = names::layer_of(style, &t.name).filter(|layer| i64::from(*layer) >= shared);
+        let keys = [Part::K, Part::V, Part::KNorm];
+        let named = |part| names::names(style, part, layer).any(|name| name == t.name);
+        layer.is_some() && keys.into_iter().any(named)
+    };
     let spare = |t: &&TensorInfo| {
-        names::is_redundant(style, &t.name)
-            || (tied && t.name == head)
+        of_shared(t)
+            || names::is_redundant(style, &t.name)
+            || (tied && head.contains(&t.name))
             || names::layer_of(style, &t.name).is_some_and(|layer| i64::from(layer) >= layers)
     };
     directory.tensors().iter().filter(spare).map(|t| t.name.clone()).collect()

@@ -48,6 +48,39 @@ impl Config {
         config::meta(self)
     }
 
+    /// The configuration of the text model inside one that sees or hears as well, if it is that.
+    pub fn text(&self) -> Result<Option<Config>, WeightError> {
+        const NAME: &str = "text_config";
+        let whole = self.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+        let Some(whole) = whole.filter(|whole| model::has_text(whole)) else { return Ok(None) };
+        let found = self.get(NAME).unwrap_or(&Value::Null);
+        let Value::Object(text) = found else {
+            return Err(self.invalid(NAME, found, "the text model's keys"));
+        };
+        let model_type = text.get("model_type").and_then(Value::as_str);
+        let Some(class) = model::text_class(whole, model_type) else {
+            let instead = "use a model whose text part is one of its class's";
+            return Err(self.unsupported("text_config.model_type", &text["model_type"], instead));
+        };
+        let mut json = text.clone();
+        json.insert("architectures".to_owned(), Value::from(vec![class]));
+        // The whole decides whether its head is the embedding.
+        if let Some(tied) = self.get("tie_word_embeddings") {
+            json.insert("tie_word_embeddings".to_owned(), tied.clone());
+        }
+        Ok(Some(Config { file: format!("{}, {NAME}", self.file), json }))
+    }
+
+    /// The keys beside `text_config` that mean nothing to this version.
+    ///
+    /// # Errors
+    /// Names a key that is known to matter.
+    pub fn unknown_beside_text(&self) -> Result<Vec<String>, WeightError> {
+        let mut unknown = keys::check(self)?;
+        unknown.retain(|key| !keys::is_beside_text(key));
+        Ok(unknown)
+    }
+
     /// How the model is quantized, if it is.
     pub fn quantization(&self) -> Result<Quantization<'_>, WeightError> {
         // MLX writes its settings under both names; older programs only under the first.

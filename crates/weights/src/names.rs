@@ -261,7 +261,7 @@ pub fn layer_of(style: Style, name: &str) -> Option<u32> {
 }
 
 /// Whether a tensor that no model demands may lie in a file: tables that older programs stored and
-/// that follow from the configuration.
+/// that follow from the configuration, and layers that draft further tokens.
 pub fn is_redundant(style: Style, name: &str) -> bool {
     match style {
         Style::Gguf => {
@@ -269,12 +269,35 @@ pub fn is_redundant(style: Style, name: &str) -> bool {
                 || name.ends_with(".attn_rot_embd")
                 || name.ends_with(".attn_rot_embd.weight")
         }
-        Style::HuggingFace => name.ends_with(".rotary_emb.inv_freq"),
+        Style::HuggingFace => name.ends_with(".rotary_emb.inv_freq") || name.starts_with("mtp."),
     }
 }
 
 /// What stands before a layer's number.
-const LAYERS: [&str; 2] = ["model.layers.", "transformer.h."];
+const LAYERS: [&str; 4] = [
+    "model.layers.",
+    "transformer.h.",
+    "model.language_model.layers.",
+    "language_model.model.layers.",
+];
+
+/// What stands before all tensors of a text model inside another, as transformers 5 and 4 call it.
+const INSIDE: [&str; 3] = ["model.language_model.", "language_model.", "lm_head."];
+
+/// Whether a tensor of a model that sees or hears belongs to the text model inside.
+pub fn is_text(name: &str) -> bool {
+    INSIDE.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What a tensor outside the layers is called in a text model inside another.
+fn inside(own: &str) -> Vec<String> {
+    match own.strip_prefix("model.") {
+        Some(rest) => {
+            vec![format!("model.language_model.{rest}"), format!("language_model.{own}")]
+        }
+        None => vec![format!("language_model.{own}")],
+    }
+}
 
 fn spell(
     style: Style,
@@ -292,6 +315,11 @@ fn spell(
         None => own.to_owned(),
         Some(layer) => format!("{prefix}{layer}.{own}"),
     };
-    let list = if own.is_empty() { Vec::new() } else { prefixes.iter().map(spelled).collect() };
+    let mut list: Vec<_> = prefixes.iter().map(spelled).collect();
+    match (style, layer) {
+        _ if own.is_empty() => list.clear(),
+        (Style::HuggingFace, None) => list.extend(inside(own)),
+        _ => {}
+    }
     list.into_iter()
 }

@@ -133,7 +133,11 @@ impl Source {
         let quantized = quant::fold(&config, aside.as_ref(), &mut directory)?;
         let container = if quantized.mlx { Container::Mlx } else { Container::Safetensors };
         let style = Style::HuggingFace;
-        let (mut meta, mut unknown_keys) = config.meta()?;
+        let text = config.text()?;
+        let (mut meta, mut unknown_keys) = text.as_ref().unwrap_or(&config).meta()?;
+        if text.is_some() {
+            unknown_keys.extend(config.unknown_beside_text()?);
+        }
         unknown_keys.extend(quantized.unknown_keys);
         let family = family(&meta);
         if quantized.mlx && names::UNWINDOWED.contains(&family) {
@@ -147,6 +151,10 @@ impl Source {
         };
         let mut ignored = canon::ignored(&meta, &directory, style);
         ignored.extend(quantized.spare);
+        if text.is_some() {
+            let aside = directory.tensors().iter().filter(|t| !names::is_text(&t.name));
+            ignored.extend(aside.map(|t| t.name.clone()));
+        }
         let (path, gguf) = (path.to_owned(), None);
         Ok(Source {
             path,

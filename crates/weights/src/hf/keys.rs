@@ -150,10 +150,12 @@ const CHANGING: &[(&str, f64)] = &[
     ("scale_depth", 0.0),
     ("scale_emb", 1.0),
     ("use_alibi", 0.0),
-    ("use_bidirectional_attention", 0.0),
+    (BIDIRECTIONAL, 0.0),
     ("use_mrope", 0.0),
     ("use_parallel_residual", 0.0),
 ];
+
+const BIDIRECTIONAL: &str = "use_bidirectional_attention";
 
 /// Keys read elsewhere, or about training, generation and the programs that wrote the file.
 const HARMLESS: &[&str] = &[
@@ -205,13 +207,48 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
+/// Keys of models that see or hear, about what is no text.
+const BESIDE_TEXT: &[&str] = &[
+    "audio_config",
+    "audio_soft_tokens_per_image",
+    "audio_token_id",
+    "boa_token_id",
+    "boi_token_id",
+    "boi_token_index",
+    "eoa_token_id",
+    "eoa_token_index",
+    "eoi_token_id",
+    "eoi_token_index",
+    "image_token_id",
+    "image_token_index",
+    "mm_tokens_per_image",
+    "multimodal_projector_bias",
+    "projector_hidden_act",
+    "spatial_merge_size",
+    "text_config",
+    "video_token_id",
+    "vision_config",
+    "vision_end_token_id",
+    "vision_feature_layer",
+    "vision_soft_tokens_per_image",
+    "vision_start_token_id",
+];
+
+/// Whether a key of a model that sees or hears says nothing about its text.
+pub fn is_beside_text(key: &str) -> bool {
+    BESIDE_TEXT.contains(&key)
+}
+
 /// The keys that mean nothing to this version, none of which is known to matter.
 ///
 /// # Errors
 /// Names a key that is known to matter.
 pub fn check(config: &Config) -> Result<Vec<String>, WeightError> {
     for (key, neutral) in CHANGING {
-        if let Some(value) = config.get(key).filter(|value| !is_neutral(value, *neutral)) {
+        // Rows of an image see each other; those of text do not.
+        let of_images = |value: &Value| *key == BIDIRECTIONAL && value == "vision";
+        let changes = |value: &&Value| !is_neutral(value, *neutral) && !of_images(value);
+        if let Some(value) = config.get(key).filter(changes) {
             let instead = "use a model of another family, or a newer version";
             return Err(config.unsupported(key, value, instead));
         }

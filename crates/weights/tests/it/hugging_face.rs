@@ -142,6 +142,38 @@ fn keys_left_out_have_the_defaults_of_their_class() {
     assert_eq!(windows, [(Reach::All, true, false), (Reach::Window(8), true, false)]);
 }
 
+/// Gemma 3 4B as it is published: a text model inside one that sees, most of whose keys are left
+/// to its class.
+#[test]
+fn a_text_model_inside_another_has_the_defaults_of_its_own_class() {
+    let whole = |text: Value| {
+        json!({"architectures": ["Gemma3ForConditionalGeneration"], "mm_tokens_per_image": 256,
+            "model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 1152}})
+    };
+    let text = json!({"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+        "model_type": "gemma3_text", "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024});
+    let dir = Dir::new("inside");
+    directory(&dir, &whole(text.clone()), &writer::llama(false));
+    let spec = spec(&Source::open(dir.path()).unwrap());
+    assert_eq!((spec.vocab, spec.dim, spec.context, spec.tied), (262_208, 2560, 131_072, true));
+    let [local, all] = [0, 5].map(|layer: usize| spec.layers[layer].attention().unwrap());
+    assert_eq!((local.heads, local.kv_heads, local.head_dim), (8, 4, 256));
+    assert_eq!((local.reach, all.reach), (Reach::Window(1024), Reach::All));
+    let [local, all] = [local, all].map(|attention| attention.rope.as_ref().unwrap());
+    assert_eq!((local.theta, &local.scaling), (10_000.0, &Scaling::None));
+    assert_eq!((all.theta, &all.scaling), (1_000_000.0, &Scaling::Linear { factor: 8.0 }));
+
+    let refuse = |text: Value, words: &[&str]| {
+        let dir = Dir::new("inside-refused");
+        directory(&dir, &whole(text), &writer::llama(false));
+        refused(Source::open(dir.path()), words);
+    };
+    refuse(Value::Null, &["`text_config`"]);
+    refuse(json!({"model_type": "t5"}), &["text_config.model_type", "t5"]);
+    refuse(json!({"use_alibi": true}), &["text_config", "use_alibi"]);
+}
+
 #[test]
 fn what_cannot_be_honoured_is_refused_by_key_and_value() {
     let dir = Dir::new("refused");

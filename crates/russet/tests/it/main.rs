@@ -3,11 +3,10 @@
 //! What is compared with other programs' results lies in `../shared`, outside the repository; those
 //! tests say so loudly and do nothing where it is absent.
 
-#[path = "it/names.rs"]
+mod agree;
+mod inside;
 mod names;
-#[path = "it/tls.rs"]
 mod tls;
-#[path = "it/user.rs"]
 mod user;
 
 use std::io::Write;
