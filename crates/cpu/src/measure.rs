@@ -10,8 +10,9 @@ use crate::simd::neon::Neon;
 use crate::simd::{Simd, scalar::Scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
+use crate::team::{SPINS, wait_until};
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -112,16 +113,18 @@ impl Setup {
     /// last that ends: the median after a warm-up. Threads look at the clock themselves: one that
     /// only watched might wake up late.
     fn median_seconds<T: Copy + Send>(&self, work: Vec<T>, run: impl Fn(T) + Sync) -> f64 {
-        let (barrier, run, times) = (&Barrier::new(work.len()), &run, self.repetitions + 1);
-        let clock = Instant::now();
-        let timed = move |work: T| {
-            barrier.wait();
+        let (all, run, times) = (work.len(), &run, self.repetitions + 1);
+        let (ready, clock) = (&AtomicUsize::new(0), Instant::now());
+        let timed = move |time: usize, work: T| {
+            // Nobody sleeps until all are there: who wakes up may land on another's core.
+            ready.fetch_add(1, Ordering::AcqRel);
+            wait_until(SPINS, || ready.load(Ordering::Acquire) >= all * (time + 1));
             let start = clock.elapsed();
             run(work);
             (start, clock.elapsed())
         };
         let spans: Vec<Vec<_>> = thread::scope(|scope| {
-            let start = |work| scope.spawn(move || (0..times).map(|_| timed(work)).collect());
+            let start = |work| scope.spawn(move || (0..times).map(|i| timed(i, work)).collect());
             let threads: Vec<_> = work.into_iter().map(start).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });

@@ -10,7 +10,7 @@ use std::thread::{JoinHandle, Thread, yield_now};
 
 /// How often a thread looks before it yields its core to others. With a core for each thread a
 /// stage ends well within this; beside other programs a thread must not burn its slice.
-const SPINS: u32 = 4_000;
+pub const SPINS: u32 = 4_000;
 /// How often a worker yields before it parks until the next job.
 const YIELDS: u32 = 200;
 
@@ -148,7 +148,9 @@ impl Common {
             }
             yield_now();
         }
-        self.parked[id].store(true, Ordering::SeqCst);
+        // An exchange, because the look at the number must not come before it: emulators of Arm are
+        // known to let a load pass a store, and then both sides would wait forever.
+        self.parked[id].swap(true, Ordering::SeqCst);
         while !new() {
             std::thread::park();
         }
