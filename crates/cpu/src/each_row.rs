@@ -4,7 +4,7 @@ use crate::rows::{self, Gains};
 use crate::run::Thread;
 use crate::simd::Simd;
 use crate::work::Work;
-use ops::{Combine, GatedAct, LayerNorm, RmsNorm, Scale, Slot, SoftCap, Up};
+use ops::{Combine, Dot, GatedAct, LayerNorm, RmsNorm, Scale, Slot, SoftCap, Up};
 use std::ops::Range;
 
 impl<S: Simd> Thread<'_, S> {
@@ -43,6 +43,18 @@ impl<S: Simd> Thread<'_, S> {
             s.vectorize(
                 #[inline(always)]
                 || rows::layer_norm(s, y, gains, bias),
+            );
+        });
+    }
+
+    /// Multiplies the rows of two slots with each other.
+    pub fn multiply_rows(&mut self, op: &Dot) {
+        let s = self.s;
+        self.each_row(op.y, |work, row, y| {
+            let (a, b) = (work.rows(op.a, row..row + 1), work.rows(op.b, row..row + 1));
+            s.vectorize(
+                #[inline(always)]
+                || y[0] = op.scale * rows::dot(s, a, b),
             );
         });
     }

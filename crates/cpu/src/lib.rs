@@ -23,6 +23,7 @@ mod rows;
 mod run;
 mod share;
 mod simd;
+mod tables;
 mod team;
 mod work;
 

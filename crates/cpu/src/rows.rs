@@ -89,6 +89,16 @@ fn inverse_rms<S: Simd>(s: S, x: &[f32], eps: f32) -> f32 {
     1.0 / (s.sum(squares) / x.len() as f32 + eps).sqrt()
 }
 
+/// `a . b`
+#[inline(always)]
+pub fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
+    let mut sum = s.splat(0.0);
+    for (a, b) in a.chunks(16).zip(b.chunks(16)) {
+        sum = s.fma(s.load_n(a), s.load_n(b), sum);
+    }
+    s.sum(sum)
+}
+
 /// `x * factor`, in place.
 #[inline(always)]
 pub fn scale<S: Simd>(s: S, x: &mut [f32], factor: f32) {
@@ -199,10 +209,13 @@ pub fn apply<S: Simd>(s: S, act: Act, x: S::F) -> S::F {
     match act {
         Act::Silu => silu(s, x, 1.0),
         Act::GeluTanh => gelu_tanh(s, x),
-        Act::Gelu => {
+        Act::Gelu | Act::RootSigmoid => {
             let mut lanes = [0.0; 16];
             s.store(&mut lanes, x);
-            s.load(&lanes.map(|x| ops::reference::act(Act::Gelu, x)))
+            for lane in &mut lanes {
+                *lane = ops::reference::act(act, *lane);
+            }
+            s.load(&lanes)
         }
         Act::Sigmoid => {
             let e = exp(s, s.sub(s.splat(0.0), x));

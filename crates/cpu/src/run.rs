@@ -13,8 +13,8 @@ use crate::simd::Simd;
 use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
-    Argmax, Attend, Columns, Combine, DeltaNet, Embed, Form, GatedAct, HeadLinear, Input, Kernels,
-    Key, KvKind, KvWrite, LayerNorm, Linear, LinearAt, Output, PAGE, Pick, RmsNorm, Rope, Route,
+    Argmax, Attend, Columns, Combine, DeltaNet, Dot, Embed, Form, GatedAct, HeadLinear, Kernels,
+    KvKind, KvWrite, LayerNorm, Linear, LinearAt, Output, PAGE, Pick, Recall, RmsNorm, Rope, Route,
     Scale, ShortConv, Slot, SoftCap, WeightId,
 };
 use std::ops::Range;
@@ -284,35 +284,15 @@ impl Drop for Abandon<'_> {
 
 impl<S: Simd> Kernels for Thread<'_, S> {
     fn embed(&mut self, op: &Embed) {
-        let (step, dim) = (self.work.step, self.work.width(op.y));
-        while let Some(row) = self.claim(0, step.rows.len()) {
-            let y = self.work.rows_mut(op.y, row..row + 1);
-            let key = match (op.key, step.rows[row].input) {
-                (Key::Position, _) => step.rows[row].position[0],
-                (Key::Id, Input::Token(id)) => id,
-                (Key::Id, Input::Sampled(slot)) => {
-                    let slot = slot as usize;
-                    // SAFETY: ids are stored in the last stage of an earlier step.
-                    let stored = unsafe { self.work.sampled.read(slot..slot + 1) };
-                    stored[0]
-                }
-                (Key::Id, Input::Embedding(_)) if op.add => continue,
-                (Key::Id, Input::Embedding(i)) => {
-                    y.copy_from_slice(&step.embeddings[i as usize * dim..][..dim]);
-                    continue;
-                }
-            };
-            if op.add {
-                let values = &mut self.own.row[..dim];
-                self.work.weight(op.table).decode_row(key as usize, values);
-                y.iter_mut().zip(values).for_each(|(y, value)| *y += *value * op.scale);
-                continue;
-            }
-            self.work.weight(op.table).decode_row(key as usize, y);
-            if op.scale != 1.0 {
-                y.iter_mut().for_each(|y| *y *= op.scale);
-            }
-        }
+        self.read_rows(op);
+    }
+
+    fn recall(&mut self, op: &Recall) {
+        self.look_up(op);
+    }
+
+    fn dot(&mut self, op: &Dot) {
+        self.multiply_rows(op);
     }
 
     fn rms_norm(&mut self, op: &RmsNorm) {

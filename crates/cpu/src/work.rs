@@ -5,7 +5,7 @@ use crate::linear::Activations;
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use blocks::Tensor;
-use ops::{CacheRef, Domain, Form, Program, Slot, StateRef, Step, WeightId};
+use ops::{CacheRef, Domain, Form, Input, Program, Slot, StateRef, Step, WeightId};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -151,6 +151,20 @@ impl<'a> Work<'a> {
         let writes = self.step.sequences[row.sequence as usize].states.writes;
         let first = row.position[0];
         writes.iter().map(move |write| ((write.after - first) as usize, write.slot))
+    }
+
+    /// A row's id; none of a row that brings an embedding.
+    pub fn id(&self, row: usize) -> Option<u32> {
+        match self.step.rows[row].input {
+            Input::Token(id) => Some(id),
+            Input::Sampled(slot) => {
+                let slot = slot as usize;
+                // SAFETY: ids are stored in the last stage of an earlier step.
+                let stored = unsafe { self.sampled.read(slot..slot + 1) };
+                Some(stored[0])
+            }
+            Input::Embedding(_) => None,
+        }
     }
 
     /// A vector as f32.

@@ -8,6 +8,7 @@ mod gemma;
 mod hybrid;
 pub mod inside;
 mod latent;
+mod memory;
 mod mixed;
 mod rope;
 
@@ -482,7 +483,7 @@ pub fn describe(meta: &Meta) -> Result<Spec, SpecError> {
             return Err(meta.unsupported(key));
         }
     }
-    let mut spec = (family.describe)(meta)?;
+    let mut spec = memory::add((family.describe)(meta)?, meta)?;
     spec.family = family.gguf;
     Ok(spec)
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod families;
+mod memory;
 mod meta;
 mod mixers;
 mod part;
@@ -14,6 +15,7 @@ mod spec;
 
 pub use families::inside::{has_text, text_class};
 pub use families::{FAMILIES, Family, describe, family};
+pub use memory::{Memory, MemoryHead};
 pub use meta::{Meta, SpecError, Value};
 pub use mixers::{DeltaNet, Latent};
 pub use part::{Part, WeightSpec};

@@ -23,6 +23,26 @@ pub enum Part {
     HeadNormBias,
     /// Output head, (vocab, dim).
     Head,
+    /// What each id counts as where n-grams are hashed: whole numbers, no weights, (vocab, 1).
+    MemoryIds,
+    /// A memory's table, (rows of all heads, width).
+    MemoryTable,
+    /// Projection of what is found to the key of its gate, (dim, heads * width).
+    MemoryKey,
+    /// Its bias.
+    MemoryKeyBias,
+    /// Projection of what is found to what is added, (dim, heads * width).
+    MemoryValue,
+    /// Its bias.
+    MemoryValueBias,
+    /// Norm of the key.
+    MemoryKeyNorm,
+    /// Norm of the stream that the key is compared with.
+    MemoryQueryNorm,
+    /// A memory's convolution, (dim, kernel).
+    MemoryConv,
+    /// Norm before it.
+    MemoryConvNorm,
     /// Norm before the mixer.
     MixerNorm,
     /// Its bias.
@@ -202,6 +222,10 @@ impl Spec {
             list.add(Part::LayerProjection, all, self.dim);
             list.add(Part::LayerProjectionNorm, 1, width);
         }
+        let memories = || self.layers.iter().filter_map(|layer| layer.memory.as_ref());
+        if memories().any(|memory| memory.merged) {
+            list.add(Part::MemoryIds, self.vocab, 1);
+        }
         list.norm(Part::HeadNorm, Part::HeadNormBias);
         if !self.tied {
             list.add(Part::Head, self.vocab, self.dim);
@@ -238,6 +262,9 @@ impl List<'_> {
 
     fn layer(&mut self, layer: &Layer) {
         let after = layer.block.normed_after();
+        if let Some(memory) = &layer.memory {
+            memory.weights(self.spec.dim, &mut |part, rows, cols| self.add(part, rows, cols));
+        }
         if layer.block != Block::After {
             self.norm(Part::MixerNorm, Part::MixerNormBias);
         }

@@ -1,7 +1,8 @@
 //! The description of a network, layer by layer.
 
+use crate::memory::Memory;
 use crate::mixers::{DeltaNet, Latent};
-use crate::part::WeightSpec;
+use crate::part::{Part, WeightSpec};
 use crate::rope::Rope;
 
 /// A network as data.
@@ -59,6 +60,8 @@ pub enum Norm {
 /// One layer: a mixer over positions and a feed-forward network, each added to the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
+    /// What is looked up and added to the stream before the rest.
+    pub memory: Option<Memory>,
     /// What mixes positions.
     pub mixer: Mixer,
     /// What works on each position alone.
@@ -331,16 +334,25 @@ impl Spec {
 
     /// Weights in the model, each counted once.
     pub fn parameters(&self) -> u64 {
-        self.weights().iter().map(WeightSpec::count).sum()
+        self.weights().iter().filter(|w| w.part != Part::MemoryIds).map(WeightSpec::count).sum()
     }
 
-    /// Weights that take part in one position's result: of the experts only the chosen ones.
+    /// Weights that take part in one position's result: of the experts only the chosen ones, of a
+    /// memory's table only the rows that are looked up.
     pub fn active_parameters(&self) -> u64 {
-        let share = |w: &WeightSpec| match (w.expert, w.layer) {
-            (Some(expert), Some(layer)) => expert < self.active_experts(layer),
-            _ => true,
+        let active = |w: &WeightSpec| match (w.part, w.expert, w.layer) {
+            (Part::MemoryIds, ..) => 0,
+            (Part::MemoryTable, _, Some(layer)) => self.found(layer),
+            (_, Some(expert), Some(layer)) if expert >= self.active_experts(layer) => 0,
+            _ => w.count(),
         };
-        self.weights().iter().filter(|w| share(w)).map(WeightSpec::count).sum()
+        self.weights().iter().map(active).sum()
+    }
+
+    /// Weights of a layer's memory that one position looks up.
+    fn found(&self, layer: u32) -> u64 {
+        let memory = self.layers.get(layer as usize).and_then(|layer| layer.memory.as_ref());
+        memory.map_or(0, |memory| u64::from(memory.found()))
     }
 
     /// How many experts of a layer one position uses.

@@ -28,6 +28,30 @@ fn qwen3_0_6b_has_its_published_parameter_count() {
 }
 
 #[test]
+fn tables_of_n_grams_have_their_published_rows() {
+    let mut meta = qwen3_0_6b();
+    for (key, value) in [
+        ("memory.order", 4),
+        ("memory.size", 16_000_000),
+        ("memory.heads", 8),
+        ("memory.width", 256),
+        ("memory.pad", 2),
+        ("memory.ids", 99_092),
+    ] {
+        meta.set(key, key, Value::Int(value));
+    }
+    let layers = [1, 14].map(Value::Int);
+    meta.set("memory.layers", "engram_layer_ids", Value::List(layers.into()));
+    let spec = describe(&meta).unwrap();
+    let rows = |layer: usize| spec.layers[layer].memory.as_ref().map(|memory| memory.rows);
+    // Those of DeepSeek V4.1 Flash.
+    assert_eq!([1, 14].map(rows), [384_006_168, 384_016_682].map(Some));
+    assert_eq!(spec.layers.iter().filter(|layer| layer.memory.is_some()).count(), 2);
+    let (table, projections) = (24 * 256, 2 * 24 * 256 * 1024 + 2 * 1024);
+    assert_eq!(spec.active_parameters(), 596_049_920 + 2 * (table + projections));
+}
+
+#[test]
 fn an_unknown_family_is_named() {
     let mut meta = qwen3_0_6b();
     meta.set("family", "architectures", Value::Text("NobodysModel".into()));

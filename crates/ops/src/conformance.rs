@@ -6,6 +6,7 @@
 
 mod cases;
 mod latent;
+mod memory;
 mod mixture;
 mod recurrent;
 mod weights;
@@ -41,6 +42,8 @@ pub struct Case {
     pub lengths: Vec<u32>,
     /// How near is near enough.
     pub tolerance: Tolerance,
+    /// Ids that rows bring instead of embeddings, where there are any, in turn.
+    pub ids: Vec<u32>,
 }
 
 /// How a case's rows are cut into steps.
@@ -91,8 +94,12 @@ pub fn run(backend: &dyn Backend, case: &Case, cut: Cut) -> Result<Vec<f32>, Str
     let mut rows = Vec::new();
     for (sequence, length) in case.lengths.iter().enumerate() {
         for position in 0..*length {
+            let input = match case.ids.len() {
+                0 => Input::Embedding(rows.len() as u32),
+                count => Input::Token(case.ids[rows.len() % count]),
+            };
             rows.push(Row {
-                input: Input::Embedding(rows.len() as u32),
+                input,
                 position: [position; 3],
                 sequence: sequence as u32,
                 adapter: 0,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod hashing;
 mod list;
 mod program;
 mod step;
@@ -16,9 +17,10 @@ pub mod reference;
 pub mod routing;
 
 pub use backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
+pub use hashing::{HashHead, Hashing};
 pub use list::{
-    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
-    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
+    Argmax, Attend, Columns, Combine, DeltaNet, Dot, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, Recall, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 pub use program::{
     Act, CacheGroup, CacheRef, Domain, ExpertPart, Form, Groups, Key, KvKind, Long, PAGE, Part,

@@ -1,6 +1,7 @@
 //! The one list of operations. A line is an operation, its method and its operands; from it come
 //! the structs, the enum, their names and the trait that every backend implements.
 
+use crate::hashing::Hashing;
 use crate::program::{
     Act, CacheRef, ExpertPart, Key, Part, Reach, RopeId, Routing, Slot, StateRef, Temperature, Up,
     WeightId,
@@ -64,6 +65,20 @@ ops! {
         /// Whether it is added to what `y` holds.
         add: bool,
     }
+    /// The rows of a table that the last ids of each row's sequence are hashed to, side by side. The
+    /// ids before the step's rows are in the state.
+    Recall recall {
+        /// The table, (rows of all heads, width).
+        table: WeightId,
+        /// What each id counts as, a whole number below 2^24, (vocab, 1); itself when `None`.
+        merged: Option<WeightId>,
+        /// How ids choose rows.
+        hashing: Hashing,
+        /// The rows, (rows, heads * width).
+        y: Slot,
+        /// What the ids before the step counted as, oldest first, (multipliers - 1).
+        state: StateRef,
+    }
     /// `y (+)= x / sqrt(mean(x^2) + eps) * w`, over each run of `dim` values of a row.
     RmsNorm rms_norm {
         /// Input, (rows, n * dim).
@@ -94,6 +109,17 @@ ops! {
         dim: u32,
         /// Added to the variance.
         eps: f32,
+    }
+    /// `y = scale * (a . b)`, one number for each row.
+    Dot dot {
+        /// One factor, (rows, n).
+        a: Slot,
+        /// The other, (rows, n).
+        b: Slot,
+        /// The products, (rows, 1).
+        y: Slot,
+        /// Factor on them.
+        scale: f32,
     }
     /// `x = x * w`, in place.
     Scale scale {

@@ -238,6 +238,8 @@ pub enum Act {
     GeluTanh,
     /// `sigmoid(x)`.
     Sigmoid,
+    /// `sigmoid(sign(x) * sqrt(max(|x|, 1e-6)))`, and a half for zero.
+    RootSigmoid,
     /// `g * sigmoid(alpha * g)` with `g` at most `limit`; what it gates is brought within `limit`
     /// of zero and one is added to it.
     ClampedSilu {

@@ -5,15 +5,16 @@
 mod latent;
 mod mixture;
 mod recurrent;
+mod tables;
 
 use crate::backend::{Backend, Executor, Fault, Outputs, Profile, Sizes, Ticket, Unsupported};
 use crate::list::{
-    Argmax, Attend, Columns, Combine, DeltaNet, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
-    LayerNorm, Linear, LinearAt, Op, Pick, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
+    Argmax, Attend, Columns, Combine, DeltaNet, Dot, Embed, GatedAct, HeadLinear, Kernels, KvWrite,
+    LayerNorm, Linear, LinearAt, Op, Pick, Recall, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 use crate::numerics;
-use crate::program::{Act, CacheRef, Domain, Form, Key, KvKind, PAGE, Program, Slot, Up, WeightId};
-use crate::step::{Input, Output, Step};
+use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, Up, WeightId};
+use crate::step::{Input, Output, Row, Step};
 use blocks::Tensor;
 use half::f16;
 use std::sync::Arc;
@@ -141,6 +142,15 @@ impl Run<'_> {
         self.program.slot(slot).width
     }
 
+    /// A row's id; none of a row that brings an embedding.
+    fn id(&self, row: &Row) -> Option<u32> {
+        match row.input {
+            Input::Token(id) => Some(id),
+            Input::Sampled(slot) => Some(self.loaded.sampled[slot as usize]),
+            Input::Embedding(_) => None,
+        }
+    }
+
     fn vector(&self, weight: WeightId) -> Vec<f32> {
         self.loaded.weights[weight.0 as usize].to_f32()
     }
@@ -165,25 +175,11 @@ impl Run<'_> {
 
 impl Kernels for Run<'_> {
     fn embed(&mut self, op: &Embed) {
-        let dim = self.width(op.y);
-        let (mut y, mut values) = (self.read(op.y), vec![0.0; dim]);
-        for (row, y) in self.step.rows.iter().zip(y.chunks_mut(dim)) {
-            let key = match (op.key, row.input) {
-                (Key::Position, _) => row.position[0],
-                (Key::Id, Input::Token(id)) => id,
-                (Key::Id, Input::Sampled(slot)) => self.loaded.sampled[slot as usize],
-                (Key::Id, Input::Embedding(_)) if op.add => continue,
-                (Key::Id, Input::Embedding(i)) => {
-                    y.copy_from_slice(&self.step.embeddings[i as usize * dim..][..dim]);
-                    continue;
-                }
-            };
-            self.loaded.weights[op.table.0 as usize].decode_row(key as usize, &mut values);
-            for (y, value) in y.iter_mut().zip(&values) {
-                *y = value * op.scale + if op.add { *y } else { 0.0 };
-            }
-        }
-        self.write(op.y, y);
+        self.read_rows(op);
+    }
+
+    fn recall(&mut self, op: &Recall) {
+        self.look_up(op);
     }
 
     fn rms_norm(&mut self, op: &RmsNorm) {
@@ -212,6 +208,13 @@ impl Kernels for Run<'_> {
             }
         }
         self.write(op.y, values);
+    }
+
+    fn dot(&mut self, op: &Dot) {
+        let (a, b, width) = (self.read(op.a), self.read(op.b), self.width(op.a));
+        let product = |(a, b)| (f64::from(op.scale) * dot(a, b)) as f32;
+        let y = a.chunks(width).zip(b.chunks(width)).map(product).collect();
+        self.write(op.y, y);
     }
 
     fn scale(&mut self, op: &Scale) {
@@ -435,6 +438,8 @@ pub fn act(act: Act, x: f32) -> f32 {
     let y = match act {
         Act::Silu => x / (1.0 + (-x).exp()),
         Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Act::RootSigmoid if x == 0.0 => 0.5,
+        Act::RootSigmoid => 1.0 / (1.0 + (-x.abs().max(1e-6).sqrt().copysign(x)).exp()),
         Act::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);

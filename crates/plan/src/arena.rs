@@ -58,8 +58,10 @@ fn lives(program: &Program) -> Vec<(usize, usize)> {
 fn slots(op: &Op) -> Vec<Slot> {
     match op {
         Op::Embed(op) => vec![op.y],
+        Op::Recall(op) => vec![op.y],
         Op::RmsNorm(op) => vec![op.x, op.y],
         Op::LayerNorm(op) => vec![op.x, op.y],
+        Op::Dot(op) => vec![op.a, op.b, op.y],
         Op::Scale(op) => vec![op.x],
         Op::SoftCap(op) => vec![op.x],
         Op::Linear(op) => op.parts.iter().map(|part| part.y).chain([op.x]).collect(),

@@ -68,8 +68,15 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             let info = program.weight(op.table);
             Cost { bytes: load.rows * weight_bytes(op.table) / info.rows as f64, flops: 0.0 }
         }
+        // Of the table a row reads what it looks up; its size costs nothing.
+        Op::Recall(op) => {
+            let each = weight_bytes(op.table) / program.weight(op.table).rows as f64;
+            let found = load.rows * op.hashing.heads.len() as f64 * each;
+            Cost { bytes: found + state_bytes(load, op.state), flops: 0.0 }
+        }
         Op::RmsNorm(op) => Cost { bytes: 0.0, flops: 4.0 * rows(op.x) * width(op.x) },
         Op::LayerNorm(op) => Cost { bytes: 0.0, flops: 6.0 * rows(op.x) * width(op.x) },
+        Op::Dot(op) => Cost { bytes: 0.0, flops: 2.0 * rows(op.a) * width(op.a) },
         Op::Scale(op) => Cost { bytes: 0.0, flops: rows(op.x) * width(op.x) },
         Op::SoftCap(op) => Cost { bytes: 0.0, flops: 8.0 * rows(op.x) * width(op.x) },
         Op::Linear(op) => op.parts.iter().fold(Cost::default(), |sum, part| {

@@ -2,8 +2,8 @@
 
 use ops::{
     Attend, Columns, DeltaNet, Embed, ExpertPart, Form, GatedAct, HeadLinear, Key, KvWrite,
-    LayerNorm, LinearAt, Op, Part, Program, Reach, RmsNorm, Rope, Route, Score, ShortConv, Slot,
-    Up, WeightId,
+    LayerNorm, LinearAt, Op, Part, Program, Reach, Recall, RmsNorm, Rope, Route, Score, ShortConv,
+    Slot, Up, WeightId,
 };
 use std::fmt::Write;
 
@@ -47,8 +47,12 @@ fn line(program: &Program, op: &Op) -> String {
     let name = |slot| name(program, slot);
     let text = match op {
         Op::Embed(op) => embed(program, op),
+        Op::Recall(op) => recall(program, op),
         Op::RmsNorm(op) => rms_norm(program, op),
         Op::LayerNorm(op) => layer_norm(program, op),
+        Op::Dot(op) => {
+            format!("{} <- {} . {}{}", name(op.y), name(op.a), name(op.b), factor(op.scale))
+        }
         Op::Scale(op) => format!("{} * {}", name(op.x), program.weight(op.w).name),
         Op::SoftCap(op) => format!("{} within {}", name(op.x), op.cap),
         Op::Linear(op) => {
@@ -91,6 +95,13 @@ fn embed(program: &Program, op: &Embed) -> String {
     };
     let (rows, cols, kind) = (table.rows, table.cols, table.kind);
     format!("{add}{} <- {rows}x{cols} {kind}{scale}{by}", name(op.y))
+}
+
+fn recall(program: &Program, op: &Recall) -> String {
+    let (table, heads) = (program.weight(op.table), op.hashing.heads.len());
+    let longest = op.hashing.multipliers.len();
+    let (y, rows, cols, kind) = (name(program, op.y), table.rows, table.cols, table.kind);
+    format!("{y} <- {heads} of {rows}x{cols} {kind} by hashes of up to {longest} ids")
 }
 
 fn rms_norm(program: &Program, op: &RmsNorm) -> String {

@@ -4,6 +4,7 @@ mod attention;
 mod delta;
 mod ffn;
 mod latent;
+mod memory;
 
 use crate::arena;
 use ffn::act;
@@ -139,6 +140,9 @@ impl Lowering<'_> {
     }
 
     fn layer(&mut self, layer: &Layer, stream: Slot) {
+        if let Some(memory) = &layer.memory {
+            self.memory(memory, stream);
+        }
         let normed = match layer.block {
             Block::After => stream,
             _ => self.normed(P::MixerNorm, P::MixerNormBias, stream),

@@ -105,7 +105,11 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
         let layer = names::layer_of(style, &t.name);
         layer.is_some() && names::names(style, part, layer).any(|name| name == t.name)
     };
-    for (flag, part) in [("delta.joint", Part::DeltaAll), ("delta.joint_gates", Part::DeltaGates)] {
+    for (flag, part) in [
+        ("delta.joint", Part::DeltaAll),
+        ("delta.joint_gates", Part::DeltaGates),
+        ("memory.bias", Part::MemoryKeyBias),
+    ] {
         if let Some(tensor) = directory.tensors().iter().find(|t| of_part(t, part)) {
             meta.set(flag, &tensor.name, Value::Bool(true));
         }
@@ -181,6 +185,9 @@ impl Search<'_> {
         let spec = self.spec;
         let (tensor, rows, total) = self.tensor()?;
         let (directory, info) = (self.directory, &self.directory.tensors()[tensor]);
+        if spec.part == Part::MemoryIds {
+            return self.numbers(tensor);
+        }
         let kind = info.kind.ok_or_else(|| directory.no_weights(info))?;
         let cols = spec.cols as usize;
         let plain = kind.block_len() == 1;
@@ -212,6 +219,19 @@ impl Search<'_> {
         let change = change(self.origin, spec.part);
         let kind = if change == Change::None { kind } else { Kind::F32 };
         Ok(Bound { spec: *spec, kind, name: info.name.clone(), tensor, share, change })
+    }
+
+    /// Whole numbers, which no kernel reads: they become f32 when they are loaded.
+    fn numbers(&self, tensor: usize) -> Result<Bound, WeightError> {
+        let (spec, info) = (*self.spec, &self.directory.tensors()[tensor]);
+        if count(&info.shape) != Some(spec.rows as usize) {
+            return Err(self.directory.misshapen(info, format!("[{}]", spec.rows)));
+        }
+        if !["I32", "I64"].contains(&info.dtype.as_str()) {
+            return Err(self.directory.no_weights(info));
+        }
+        let (name, share, change) = (info.name.clone(), Share::Numbers, Change::None);
+        Ok(Bound { spec, kind: Kind::F32, name, tensor, share, change })
     }
 
     /// The tensor that holds the part, the rows in it that are the part's (of a vector, numbers;

@@ -84,6 +84,8 @@ pub(crate) enum Share {
     Cols(Range<usize>),
     /// All of its numbers, as a vector.
     Flat,
+    /// All of its whole numbers as f32, each a row.
+    Numbers,
     /// Some columns of one of the tensor's matrices of plain numbers, as rows.
     Transposed(usize, Range<usize>),
 }
@@ -225,6 +227,7 @@ impl Directory {
         match &bound.share {
             Share::Whole => self.load_whole(index),
             Share::Rows(rows) => self.load_rows(index, rows.clone()),
+            Share::Numbers => self.numbers(index),
             Share::Cols(cols) => Ok(self.load_whole(index)?.columns(cols.clone())),
             Share::Flat => {
                 let mut vector = self.load_whole(index)?;
@@ -238,6 +241,27 @@ impl Directory {
                 Ok(transposed(&matrix, columns))
             }
         }
+    }
+
+    /// Whole numbers of four or eight bytes as f32, which holds all below 2^24.
+    fn numbers(&self, index: usize) -> Result<Tensor, WeightError> {
+        let (info, bytes) = (&self.tensors[index], self.bytes(index));
+        let numbers: Vec<i64> = match info.dtype.as_str() {
+            "I32" => {
+                let words = bytes.as_slice().as_chunks().0.iter();
+                words.map(|word| i64::from(i32::from_le_bytes(*word))).collect()
+            }
+            _ => {
+                let words = bytes.as_slice().as_chunks().0.iter();
+                words.map(|word| i64::from_le_bytes(*word)).collect()
+            }
+        };
+        if let Some(number) = numbers.iter().find(|number| !(0..1 << 24).contains(*number)) {
+            let what = format!("tensor `{}` holds {number}, which is no token's id", info.name);
+            return Err(WeightError::damaged(self.file_of(info), what));
+        }
+        let numbers: Vec<f32> = numbers.into_iter().map(|number| number as f32).collect();
+        Ok(Tensor::from_f32(numbers.len(), 1, &numbers))
     }
 
     /// The whole of a tensor as a matrix; a vector has one row.

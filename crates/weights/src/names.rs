@@ -33,6 +33,16 @@ const NAMES: &[(Part, &str, &str)] = &[
     (Part::HeadNorm, "", "transformer.ln_f.weight"),
     (Part::HeadNormBias, "output_norm.bias", "transformer.ln_f.bias"),
     (Part::Head, "output.weight", "lm_head.weight"),
+    (Part::MemoryIds, "", "model.engram_token_map"),
+    (Part::MemoryTable, "", "engram.multi_head_embedding.embedding.weight"),
+    (Part::MemoryKey, "", "engram.key_projs.0.weight"),
+    (Part::MemoryKeyBias, "", "engram.key_projs.0.bias"),
+    (Part::MemoryValue, "", "engram.value_proj.weight"),
+    (Part::MemoryValueBias, "", "engram.value_proj.bias"),
+    (Part::MemoryKeyNorm, "", "engram.norm1.0.weight"),
+    (Part::MemoryQueryNorm, "", "engram.norm2.0.weight"),
+    (Part::MemoryConv, "", "engram.short_conv.conv.weight"),
+    (Part::MemoryConvNorm, "", "engram.short_conv.norms.0.weight"),
     (Part::MixerNorm, "attn_norm.weight", "input_layernorm.weight"),
     (Part::MixerNorm, "", "ln_1.weight"),
     (Part::MixerNormBias, "attn_norm.bias", "ln_1.bias"),
@@ -269,7 +279,11 @@ pub fn is_redundant(style: Style, name: &str) -> bool {
                 || name.ends_with(".attn_rot_embd")
                 || name.ends_with(".attn_rot_embd.weight")
         }
-        Style::HuggingFace => name.ends_with(".rotary_emb.inv_freq") || name.starts_with("mtp."),
+        Style::HuggingFace => {
+            name.ends_with(".rotary_emb.inv_freq")
+                || name.ends_with(".engram.multi_head_embedding.offsets")
+                || name.starts_with("mtp.")
+        }
     }
 }
 

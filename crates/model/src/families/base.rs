@@ -51,7 +51,7 @@ pub fn llama(m: &Meta) -> Result<Spec, SpecError> {
             gate: false,
         });
         let (ffn, block) = (Ffn::Dense(dense), Block::Before);
-        Ok(Layer { mixer, ffn, block, residual_scale: 1.0, scaled: false })
+        Ok(Layer { memory: None, mixer, ffn, block, residual_scale: 1.0, scaled: false })
     };
     Ok(Spec {
         family: "llama",

@@ -1,7 +1,7 @@
 //! The cases: odd sizes, one row, several sequences, every kind of weights.
 
 use super::weights::random_tensor;
-use super::{Case, Tolerance, latent, mixture, recurrent};
+use super::{Case, Tolerance, latent, memory, mixture, recurrent};
 use crate::list::{
     Attend, Combine, Embed, GatedAct, KvWrite, LayerNorm, Linear, Op, Pick, RmsNorm, Rope, SoftCap,
 };
@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(mixture::cases());
     cases.extend(recurrent::cases());
     cases.extend(latent::cases());
+    cases.extend(memory::cases());
     cases
 }
 
@@ -53,9 +54,14 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(width: usize) -> Builder {
+        Builder::of_ids(2, width)
+    }
+
+    /// The same for rows that may bring ids.
+    pub(super) fn of_ids(vocab: usize, width: usize) -> Builder {
         let mut builder = Builder { program: Program::default(), weights: Vec::new() };
         let x = builder.slot(width, Domain::Rows);
-        let table = builder.weight(random_tensor(Kind::F32, 2, width, 1));
+        let table = builder.weight(random_tensor(Kind::F32, vocab, width, 1));
         builder.op(Embed { table, y: x, scale: 1.0, key: Key::Id, add: false });
         builder
     }
@@ -93,7 +99,7 @@ impl Builder {
         self.op(Pick { x: y, y: logits });
         self.program.logits = Some(logits);
         let (program, weights) = (self.program, self.weights);
-        Case { name, program, weights, lengths: lengths.to_vec(), tolerance }
+        Case { name, program, weights, lengths: lengths.to_vec(), tolerance, ids: Vec::new() }
     }
 }
 
@@ -174,7 +180,7 @@ fn row_operations() -> Vec<Case> {
         let name = format!("rms_norm {dim} of {width}");
         cases.push(b.finish(name, y, &[3, 1], Tolerance::Relative(1e-5)));
     }
-    for act in [Act::Silu, Act::Gelu, Act::GeluTanh, Act::Sigmoid] {
+    for act in [Act::Silu, Act::Gelu, Act::GeluTanh, Act::Sigmoid, Act::RootSigmoid] {
         let mut b = Builder::new(77);
         let up = b.slot(77, Domain::Rows);
         let w = b.weight(random_tensor(Kind::F32, 1, 77, 2));

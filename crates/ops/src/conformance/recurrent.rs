@@ -95,7 +95,7 @@ fn delta_net((k_heads, v_heads, k_dim, v_dim, tiled): (usize, usize, usize, usiz
 }
 
 impl Builder {
-    fn state(&mut self, width: usize) -> StateRef {
+    pub(super) fn state(&mut self, width: usize) -> StateRef {
         let offset = self.program.state_width;
         self.program.state_width += width;
         StateRef { offset, width }

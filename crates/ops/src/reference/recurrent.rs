@@ -89,7 +89,7 @@ impl Run<'_> {
         self.write(op.y, y);
     }
 
-    fn state_before(&self, rows: &Range<usize>, state: StateRef) -> Vec<f32> {
+    pub(super) fn state_before(&self, rows: &Range<usize>, state: StateRef) -> Vec<f32> {
         let row = &self.step.rows[rows.start];
         if row.position[0] == 0 {
             return vec![0.0; state.width];
@@ -98,7 +98,7 @@ impl Run<'_> {
         self.loaded.states[slot][state.offset..][..state.width].to_vec()
     }
 
-    fn state_after(&mut self, row: usize, state: StateRef, values: &[f32]) {
+    pub(super) fn state_after(&mut self, row: usize, state: StateRef, values: &[f32]) {
         let row = &self.step.rows[row];
         let writes = self.step.sequences[row.sequence as usize].states.writes;
         for write in writes.iter().filter(|write| write.after == row.position[0] + 1) {

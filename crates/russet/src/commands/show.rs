@@ -90,6 +90,10 @@ fn model(opened: &Opened, out: &mut Lines) {
     );
     out.add("layers", spec.layers.len().to_string());
     out.add("width", spec.dim.to_string());
+    let memory = distinct(program, memory);
+    if !memory.is_empty() {
+        out.add("memory", memory);
+    }
     out.add("attention", distinct(program, attention));
     out.add("feed-forward", distinct(program, feed_forward));
     let tied = if spec.tied { ", head is the embedding" } else { "" };
@@ -119,6 +123,13 @@ fn distinct(program: &Program, describe: fn(&Program, &Op) -> Option<String>) ->
             times.collect::<Vec<_>>().join("; ")
         }
     }
+}
+
+fn memory(program: &Program, op: &Op) -> Option<String> {
+    let Op::Recall(op) = op else { return None };
+    let (table, heads) = (program.weight(op.table), op.hashing.heads.len());
+    let (rows, width, ids) = (table.rows, table.cols, op.hashing.multipliers.len());
+    Some(format!("{heads} of {rows} rows of {width} by hashes of up to {ids} ids"))
 }
 
 fn attention(program: &Program, op: &Op) -> Option<String> {

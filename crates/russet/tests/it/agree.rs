@@ -72,7 +72,8 @@ fn models(folder: &str) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn chunks_and_company_change_no_bit_of_any_family() {
-    for model in models("models").iter().chain(&models("mlx")) {
+    let known = models("models").into_iter().chain(models("mlx"));
+    for model in &known.chain(crate::memory::models()).collect::<Vec<_>>() {
         let (ids, name) = (ids(model), model.display());
         let prompts = [&ids[..], &ids[..19], &ids[..5]];
         let solo = prompts.map(|prompt| answers(&mut engine(model, 64, 1), &[prompt]).remove(0));

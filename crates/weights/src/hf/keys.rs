@@ -103,6 +103,16 @@ pub const KEYS: &[(&str, &str)] = &[
     ("delta.v_dim", "linear_value_head_dim"),
     ("delta.k_heads", "linear_num_key_heads"),
     ("delta.v_heads", "linear_num_value_heads"),
+    ("memory.layers", "engram_layer_ids"),
+    ("memory.order", "engram_max_ngram_size"),
+    ("memory.size", "engram_vocab_size"),
+    ("memory.rows", "engram_num_embeddings"),
+    ("memory.heads", "engram_n_heads"),
+    ("memory.width", "engram_head_dim"),
+    ("memory.pad", "engram_pad_token_id"),
+    ("memory.ids", "engram_compressed_vocab_size"),
+    ("memory.kernel", "engram_kernel_size"),
+    ("memory.seed", "engram_seed"),
 ];
 
 /// Our key and transformers' within `rope_parameters` or `rope_scaling`. Where two rows have one
@@ -141,6 +151,7 @@ const CHANGING: &[(&str, f64)] = &[
     ("add_cross_attention", 0.0),
     ("alibi", 0.0),
     ("clip_qkv", 0.0),
+    ("hc_mult", 1.0),
     ("is_encoder_decoder", 0.0),
     ("moe_layer_freq", 1.0),
     ("parallel_attn", 0.0),
