@@ -65,8 +65,8 @@ ops! {
         /// Whether it is added to what `y` holds.
         add: bool,
     }
-    /// The rows of a table that the last ids of each row's sequence are hashed to, side by side. The
-    /// ids before the step's rows are in the state.
+    /// The rows of a table that the last ids of each row's sequence are hashed to, side by side.
+    /// The ids before the step's rows are in the state.
     Recall recall {
         /// The table, (rows of all heads, width).
         table: WeightId,

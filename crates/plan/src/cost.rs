@@ -58,20 +58,16 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         let info = program.weight(w);
         info.rows as f64 * info.cols as f64 * info.kind.bits_per_weight() / 8.0
     };
+    let row_bytes = |w| weight_bytes(w) / program.weight(w).rows as f64;
     let width = |slot| program.slot(slot).width as f64;
     let rows = |slot| match program.slot(slot).domain {
         ops::Domain::Rows => load.rows,
         ops::Domain::Outputs => load.outputs,
     };
     match op {
-        Op::Embed(op) => {
-            let info = program.weight(op.table);
-            Cost { bytes: load.rows * weight_bytes(op.table) / info.rows as f64, flops: 0.0 }
-        }
-        // Of the table a row reads what it looks up; its size costs nothing.
+        Op::Embed(op) => Cost { bytes: load.rows * row_bytes(op.table), flops: 0.0 },
         Op::Recall(op) => {
-            let each = weight_bytes(op.table) / program.weight(op.table).rows as f64;
-            let found = load.rows * op.hashing.heads.len() as f64 * each;
+            let found = load.rows * op.hashing.heads.len() as f64 * row_bytes(op.table);
             Cost { bytes: found + state_bytes(load, op.state), flops: 0.0 }
         }
         Op::RmsNorm(op) => Cost { bytes: 0.0, flops: 4.0 * rows(op.x) * width(op.x) },
@@ -116,10 +112,9 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
             flops: 2.0 * load.rows * width(op.x) * program.weight(op.w).cols as f64,
         },
         Op::HeadLinear(op) => {
-            let info = program.weight(op.w);
-            let weights = f64::from(op.heads * op.take) * info.cols as f64;
-            let bytes = weight_bytes(op.w) * weights / (info.rows * info.cols) as f64;
-            Cost { bytes, flops: 2.0 * load.rows * weights }
+            let (used, info) = (f64::from(op.heads * op.take), program.weight(op.w));
+            let flops = 2.0 * load.rows * used * info.cols as f64;
+            Cost { bytes: used * row_bytes(op.w), flops }
         }
         Op::DeltaNet(op) => Cost {
             bytes: state_bytes(load, op.state),

@@ -1,4 +1,4 @@
-//! Conditional memory, which a model of any family may have: tables as the authors of the method lay
+//! Conditional memory, which a model of any family may have: tables as the method's authors lay
 //! them out, with sizes and multipliers that follow from a few keys.
 
 mod draw;

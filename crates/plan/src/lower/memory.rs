@@ -9,9 +9,9 @@ use ops::{
 };
 
 impl Lowering<'_> {
-    /// `stream += v + silu(conv(norm(v)))`, where `v = value(found)` times the sigmoid of the signed
-    /// root of `norm(key(found)) . norm(stream) / sqrt(dim)` (Cheng et al. 2026, sections 2.3 and
-    /// 2.4).
+    /// `stream += v + silu(conv(norm(v)))`, where `v` is `value(found)` times the sigmoid of the
+    /// signed root of `norm(key(found)) . norm(stream) / sqrt(dim)` (Cheng et al. 2026, sections
+    /// 2.3 and 2.4).
     pub(super) fn memory(&mut self, m: &Memory, stream: Slot) {
         let found = self.recall(m);
         let dim = self.spec.dim as usize;

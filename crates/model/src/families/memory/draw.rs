@@ -1,10 +1,10 @@
-//! The numbers that numpy's `default_rng` draws from a seed: tables of n-grams were filled by hashes
-//! with multipliers drawn so, and no file holds them.
+//! The numbers that numpy's `default_rng` draws from a seed: tables of n-grams were filled by
+//! hashes with multipliers drawn so, and no file holds them.
 //!
 //! The seed is spread by `SeedSequence` (O'Neill 2015, Developing a seed_seq Alternative), the bits
-//! are those of PCG64 (O'Neill 2014, PCG: A Family of Simple Fast Space-Efficient Statistically Good
-//! Algorithms), and they are brought below a bound without bias (Lemire 2019, Fast Random Integer
-//! Generation in an Interval).
+//! are those of PCG64 (O'Neill 2014, PCG: A Family of Simple Fast Space-Efficient Statistically
+//! Good Algorithms), and they are brought below a bound without bias (Lemire 2019, Fast Random
+//! Integer Generation in an Interval).
 
 /// `2 * n + 1` for `count` numbers `n` below `bound`, which must be above 2^32: smaller bounds are
 /// drawn in another way.
