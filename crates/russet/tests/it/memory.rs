@@ -36,41 +36,63 @@ fn memory_computes_what_its_description_does() {
     }
 }
 
-/// A copy of the model with the least whose table has so many rows, zeros after its own: a file
-/// with a hole.
-fn grown(name: &str, rows: u64) -> PathBuf {
-    let plain = &models()[1];
+/// A tensor of a copy, with zeros after its bytes that the file has as a hole.
+struct Tensor {
+    dtype: String,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+    hole: u64,
+}
+
+/// A copy of a model with its configuration and its tensors changed; the table comes last.
+fn changed(
+    model: &Path,
+    name: &str,
+    configure: impl Fn(&mut Value),
+    change: impl Fn(&str, &mut Tensor),
+) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&dir).expect("a directory");
-    let config = fs::read(plain.join("config.json")).expect("a configuration");
+    let config = fs::read(model.join("config.json")).expect("a configuration");
     let mut config: Value = serde_json::from_slice(&config).expect("JSON");
-    config["engram_num_embeddings"] = json!([rows]);
+    configure(&mut config);
     fs::write(dir.join("config.json"), config.to_string()).expect("it is written");
 
-    let file = SafeFile::open(&plain.join("model.safetensors")).expect("a model");
+    let file = SafeFile::open(&model.join("model.safetensors")).expect("a model");
     let mut names: Vec<_> = file.names().collect();
     names.sort_by_key(|name| *name == TABLE);
-    let (mut header, mut data) = (Map::new(), Vec::new());
+    let (mut header, mut data, mut hole) = (Map::new(), Vec::new(), 0);
     for name in names {
         let (dtype, shape, bytes) = file.tensor(name).expect("it is named");
-        let (mut shape, begin) = (shape.to_vec(), data.len());
-        data.extend_from_slice(bytes.as_slice());
-        if name == TABLE {
-            shape[0] = rows;
-        }
-        let size = shape.iter().product::<u64>() as usize * size_of::<f32>();
-        let offsets = [begin, begin + size];
-        let entry = json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": offsets});
+        let (dtype, bytes) = (dtype.to_string(), bytes.as_slice().to_vec());
+        let mut tensor = Tensor { dtype, shape: shape.to_vec(), bytes, hole: 0 };
+        change(name, &mut tensor);
+        let begin = data.len() as u64;
+        data.extend(tensor.bytes);
+        hole = tensor.hole;
+        let offsets = [begin, data.len() as u64 + hole];
+        let (dtype, shape) = (tensor.dtype, tensor.shape);
+        let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
         header.insert(name.to_owned(), entry);
     }
-    let end = header[TABLE]["data_offsets"][1].as_u64().expect("a number");
     let header = Value::Object(header).to_string();
-    let head = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    let all = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
     let path = dir.join("model.safetensors");
-    fs::write(&path, [&head[..], &data].concat()).expect("it is written");
+    fs::write(&path, &all).expect("it is written");
     let file = File::options().write(true).open(path).expect("it is there");
-    file.set_len(head.len() as u64 + end).expect("it grows");
+    file.set_len(all.len() as u64 + hole).expect("it grows");
     dir
+}
+
+/// The model with the least, whose table has so many rows, zeros after its own.
+fn grown(name: &str, rows: u64) -> PathBuf {
+    let configure = |config: &mut Value| config["engram_num_embeddings"] = json!([rows]);
+    changed(&models()[1], name, configure, |name, tensor| {
+        if name == TABLE {
+            tensor.hole = (rows - tensor.shape[0]) * tensor.shape[1] * size_of::<f32>() as u64;
+            tensor.shape[0] = rows;
+        }
+    })
 }
 
 /// What a model takes besides its mapped file, what its mapped weights have, and what a token of it
@@ -170,15 +192,52 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
         ("engram_kernel_size", json!(4), "engram.short_conv"),
         ("hc_mult", json!(4), "hc_mult"),
     ] {
-        let plain = &models()[1];
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory-wrong");
-        fs::create_dir_all(&dir).expect("a directory");
-        let config = fs::read(plain.join("config.json")).expect("a configuration");
-        let mut config: Value = serde_json::from_slice(&config).expect("JSON");
-        config[key] = value.clone();
-        fs::write(dir.join("config.json"), config.to_string()).expect("it is written");
-        fs::copy(plain.join("model.safetensors"), dir.join("model.safetensors")).expect("a copy");
+        let configure = |config: &mut Value| config[key] = value.clone();
+        let dir = changed(&models()[1], "memory-wrong", configure, |_, _| {});
         let error = fails(&["show", text(&dir)], 1);
         assert!(error.contains(says), "{key} {value}: {error}");
+    }
+}
+
+/// The model with all, with another tensor that says which ids count as one.
+fn merging(name: &str, dtype: &str, numbers: &[i64]) -> PathBuf {
+    changed(
+        &models()[0],
+        name,
+        |_| {},
+        |name, tensor| {
+            if name == "model.engram_token_map" {
+                let bytes = |number: &i64| match dtype {
+                    "I64" => number.to_le_bytes().to_vec(),
+                    _ => (*number as i32).to_le_bytes().to_vec(),
+                };
+                tensor.bytes = numbers.iter().flat_map(bytes).collect();
+                (tensor.dtype, tensor.shape) = (dtype.to_owned(), vec![numbers.len() as u64]);
+            }
+        },
+    )
+}
+
+#[test]
+fn ids_that_count_as_one_are_whole_numbers_of_either_size() {
+    let model = &models()[0];
+    let file = SafeFile::open(&model.join("model.safetensors")).expect("a model");
+    let bytes = file.tensor("model.engram_token_map").expect("a map").2;
+    let words = bytes.as_slice().as_chunks::<8>().0.iter();
+    let numbers: Vec<i64> = words.map(|word| i64::from_le_bytes(*word)).collect();
+    let shorter = merging("merging-i32", "I32", &numbers);
+    assert_eq!(verified(&shorter, model), verified(model, model));
+
+    let reference = model.join("reference.safetensors");
+    let mut wrong = numbers.clone();
+    for number in [-1, 1 << 24] {
+        wrong[3] = number;
+        let dir = merging("merging-wrong", "I64", &wrong);
+        let error = fails(&["verify", text(&dir), "--reference", text(&reference)], 1);
+        assert!(error.contains(&format!("holds {number}")), "{error}");
+    }
+    for (dtype, numbers, says) in [("F32", &numbers[..], "F32"), ("I64", &numbers[1..], "[47]")] {
+        let error = fails(&["show", text(&merging("merging-strange", dtype, numbers))], 1);
+        assert!(error.contains("engram_token_map") && error.contains(says), "{error}");
     }
 }
