@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cpu::{Cpu, Isa};
-use engine::Class;
+use engine::{Class, Engine, Event, Request};
 use ops::{Op, Sizes};
 use plan::cost::{self, Load};
 use russet::{Form, KvKind, Opened};
@@ -135,6 +135,56 @@ fn a_larger_table_takes_no_memory_and_no_bandwidth() {
     };
     let (s, l) = (parameters(&small), parameters(&large));
     assert_eq!((l[0] - s[0], l[1]), (4 * (many - few), s[1]), "all, and active");
+}
+
+/// An id, and the bits of its log probability if that was asked for.
+type Said = (u32, Option<u32>);
+
+/// What the engine says after a prompt, and how many of its ids it had kept.
+fn answer(engine: &mut Engine, ids: &[u32], logprobs: bool) -> (Vec<Said>, usize) {
+    engine.add(Request { logprobs, ..Request::new(ids.to_vec(), 24) }).expect("it is fine");
+    let (mut said, mut cached, mut events) = (Vec::new(), 0, Vec::new());
+    while !engine.is_idle() {
+        engine.step(&mut events).expect("the step succeeds");
+        for event in events.drain(..) {
+            match event {
+                Event::Token { token, logprob, .. } => {
+                    said.push((token, logprob.map(f32::to_bits)));
+                }
+                Event::Done { usage, .. } => cached = usage.cached,
+                Event::Prompt { .. } => {}
+            }
+        }
+    }
+    (said, cached)
+}
+
+#[test]
+fn what_was_kept_and_ids_that_no_plan_knows_change_no_bit() {
+    let ids: Vec<u32> = (0..90).map(|i| i * i % 47).collect();
+    for model in models() {
+        let engine = |kept, pipelined| {
+            let opened = Opened::open(text(&model), Form::Fast, KvKind::F16).expect("a model");
+            let weights = opened.weights().expect("weights");
+            let cpu: Arc<dyn ops::Backend> = Arc::new(Cpu::new(Isa::best(), 2));
+            let runtime = engine::Runtime::new(vec![cpu], 1 << 30);
+            let (context, chunk) = (128, 7);
+            let options =
+                engine::Options { context, chunk, kept, pipelined, ..engine::Options::default() };
+            runtime.load(0, Arc::new(opened.plan.program), weights, options).expect("it loads")
+        };
+        let expected = answer(&mut engine(0, false), &ids, true).0;
+        // Ids without their probabilities stay on the device, and a step is planned before the
+        // previous one has given its own. The state is kept at the last boundary of 64.
+        let alone: Vec<Said> = expected.iter().map(|(id, _)| (*id, None)).collect();
+        let mut engine = engine(2, true);
+        for (logprobs, expected, cached) in
+            [(true, &expected, 0), (true, &expected, 64), (false, &alone, 64)]
+        {
+            let (said, kept) = answer(&mut engine, &ids, logprobs);
+            assert_eq!((&said, kept), (expected, cached), "{model:?}");
+        }
+    }
 }
 
 #[test]
