@@ -5,6 +5,7 @@
 
 mod affine4;
 mod generic;
+mod minima;
 mod pairs;
 mod q4_0;
 mod q4_k;
@@ -29,8 +30,8 @@ pub fn dot4<S: Simd>(
     match kind {
         Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows, x.q.len() / 32), x, ahead),
         Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows, x.q.len() / 32), x, ahead),
-        Kind::Q4_K => q4_k::dot4(s, rows, x, ahead),
-        Kind::Q5_K => q5_k::dot4(s, rows, x, ahead),
+        Kind::Q4_K => minima::dot4::<S, q4_k::Q4K, 144>(s, rows, x, ahead),
+        Kind::Q5_K => minima::dot4::<S, q5_k::Q5K, 176>(s, rows, x, ahead),
         Kind::Q6_K => q6_k::dot4(s, rows, x, ahead),
         Kind::Affine(affine) if affine.bits == 4 => {
             pairs::dot4(s, &affine4::Affine4::new(affine, rows, x.q.len() / 32), x, ahead)

@@ -104,21 +104,55 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_f(self, a: Self::I) -> Self::F;
     /// The sums of four vectors, as f32.
     fn sum4_i(self, a: [Self::I; 4]) -> Self::Q;
+    /// The products of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows, up to
+    /// `max` each, with `x`: of the first block plus `add[0]`, of the second plus `add[1]`, as f32.
+    #[inline(always)]
+    fn dot4_blocks(
+        self,
+        w: [Self::B; 4],
+        x: Self::B,
+        _max: u8,
+        add: [i32; 2],
+    ) -> (Self::Q, Self::Q) {
+        let [a, b, c, d] = w;
+        let zero = self.splat_i(0);
+        let dots = [
+            self.dot_us(zero, a, x),
+            self.dot_us(zero, b, x),
+            self.dot_us(zero, c, x),
+            self.dot_us(zero, d, x),
+        ];
+        self.sum4_blocks(dots, add)
+    }
     /// The sums of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows: of the first
     /// block plus `add[0]`, of the second plus `add[1]`, as f32.
     fn sum4_blocks(self, a: [Self::I; 4], add: [i32; 2]) -> (Self::Q, Self::Q);
 
     /// Eight scales, each of two neighbouring runs.
     fn scales_u8(self, x: [u8; 8]) -> Self::K;
+    /// The eight scales and the eight minima of six bits each that Q4_K and Q5_K have in the last
+    /// twelve of sixteen bytes.
+    #[inline(always)]
+    fn six_bits(self, x: &[u8; 16]) -> (Self::K, Self::K) {
+        let (scales, minima) = six_bits(x);
+        (self.scales_u8(scales), self.scales_u8(minima))
+    }
     /// Sixteen scales.
     fn scales_i8(self, x: &[i8; 16]) -> Self::K;
     /// Sixteen sums, in the order of scales.
     fn sums(self, x: &[i16; 16]) -> Self::K;
     /// Adds the products of `sums` and `scales`, in whatever lanes suit.
     fn dot_sums(self, acc: Self::I, sums: Self::K, scales: Self::K) -> Self::I;
-    /// Adds the products of `w` (up to 63) and `x`, times the scales of runs `4 * j ..= 4 * j + 3`,
-    /// in whatever lanes suit.
-    fn dot_runs(self, acc: Self::I, w: Self::B, x: Self::B, scales: Self::K, j: usize) -> Self::I;
+    /// Adds the products of each row's `w` (up to 63) and `x`, times the row's scales of runs
+    /// `4 * j ..= 4 * j + 3`, in whatever lanes suit.
+    fn dot_runs(
+        self,
+        acc: [Self::I; 4],
+        w: [Self::B; 4],
+        x: Self::B,
+        scales: [Self::K; 4],
+        j: usize,
+    ) -> [Self::I; 4];
 
     /// Sixty-four bytes.
     fn load_b(self, x: &[u8; 64]) -> Self::B;
@@ -195,6 +229,22 @@ pub trait Simd: Copy + Send + Sync + 'static {
 fn split(x: &[u8; 32]) -> [&[u8; 16]; 2] {
     let [a, b] = bytemuck::cast_ref::<[u8; 32], [[u8; 16]; 2]>(x);
     [a, b]
+}
+
+/// Four of each lie in the low six bits of eight bytes; of the other four the low halves lie in
+/// four bytes and the high bits in the top of the first eight.
+#[inline(always)]
+fn six_bits(x: &[u8; 16]) -> ([u8; 8], [u8; 8]) {
+    let [_, first, second, third] = bytemuck::cast::<[u8; 16], [[u8; 4]; 4]>(*x);
+    let [first, second, third] = [first, second, third].map(u32::from_le_bytes);
+    let scales_high = (third & 0x0f0f_0f0f) | ((first >> 6) & 0x0303_0303) << 4;
+    let minima_high = ((third >> 4) & 0x0f0f_0f0f) | ((second >> 6) & 0x0303_0303) << 4;
+    (eight(first & 0x3f3f_3f3f, scales_high), eight(second & 0x3f3f_3f3f, minima_high))
+}
+
+#[inline(always)]
+fn eight(low: u32, high: u32) -> [u8; 8] {
+    (u64::from(low) | u64::from(high) << 32).to_le_bytes()
 }
 
 /// Eight columns of sixteen rows: (8 / [`Simd::SIDE`], row, [`Simd::SIDE`]).

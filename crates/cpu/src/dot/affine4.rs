@@ -27,6 +27,7 @@ impl<'a> Affine4<'a> {
 impl Pairs for Affine4<'_> {
     const BYTES: usize = 16;
     const OFF: i32 = 0;
+    const MAX: u8 = 15;
     const BIASED: bool = true;
 
     #[inline(always)]

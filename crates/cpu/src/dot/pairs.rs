@@ -18,6 +18,8 @@ pub trait Pairs {
     /// What is to be taken off each byte. Where it is 128 the bytes of [`Pairs::weights`] are
     /// unsigned only on processors that multiply them so; else it is off already.
     const OFF: i32;
+    /// The largest byte where they are unsigned.
+    const MAX: u8;
     /// Whether weights have a bias.
     const BIASED: bool;
 
@@ -42,7 +44,7 @@ pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) 
         let (a, b) = (2 * pair, 2 * pair + 1);
         fetch(s, ahead, pair, 8 * P::BYTES);
         let add = [lacking::<S, P>(x, a), lacking::<S, P>(x, b)];
-        let (first, second) = s.sum4_blocks(dots(s, rows, a, b, q), add);
+        let (first, second) = products(s, rows, a, b, q, add);
         sum = add_block(s, rows, x, a, first, sum);
         sum = add_block(s, rows, x, b, second, sum);
     }
@@ -50,28 +52,40 @@ pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) 
         let b = 2 * pairs.len();
         let mut q = [0; 64];
         q[..32].copy_from_slice(last);
-        let (only, _) = s.sum4_blocks(dots(s, rows, b, b, &q), [lacking::<S, P>(x, b), 0]);
+        let (only, _) = products(s, rows, b, b, &q, [lacking::<S, P>(x, b), 0]);
         sum = add_block(s, rows, x, b, only, sum);
     }
     s.q_store(sum)
 }
 
-/// The products of blocks `a` and `b` of four rows.
+/// The products of blocks `a` and `b` of four rows, each plus what is to be added.
 #[inline(always)]
-fn dots<S: Simd, P: Pairs>(s: S, rows: &P, a: usize, b: usize, q: &[i8; 64]) -> [S::I; 4] {
+fn products<S: Simd, P: Pairs>(
+    s: S,
+    rows: &P,
+    a: usize,
+    b: usize,
+    q: &[i8; 64],
+    add: [i32; 2],
+) -> (S::Q, S::Q) {
     let q = P::activations(s, q);
-    [
-        product::<S, P>(s, rows.weights(s, 0, a, b), q),
-        product::<S, P>(s, rows.weights(s, 1, a, b), q),
-        product::<S, P>(s, rows.weights(s, 2, a, b), q),
-        product::<S, P>(s, rows.weights(s, 3, a, b), q),
-    ]
-}
-
-#[inline(always)]
-fn product<S: Simd, P: Pairs>(s: S, w: S::B, q: S::B) -> S::I {
-    let signed = P::OFF == 128 && !S::FULL_U8;
-    if signed { s.dot_ss(s.splat_i(0), w, q) } else { s.dot_us(s.splat_i(0), w, q) }
+    let [w0, w1, w2, w3] = [
+        rows.weights(s, 0, a, b),
+        rows.weights(s, 1, a, b),
+        rows.weights(s, 2, a, b),
+        rows.weights(s, 3, a, b),
+    ];
+    if P::OFF == 128 && !S::FULL_U8 {
+        let zero = s.splat_i(0);
+        let dots = [
+            s.dot_ss(zero, w0, q),
+            s.dot_ss(zero, w1, q),
+            s.dot_ss(zero, w2, q),
+            s.dot_ss(zero, w3, q),
+        ];
+        return s.sum4_blocks(dots, add);
+    }
+    s.dot4_blocks([w0, w1, w2, w3], q, P::MAX, add)
 }
 
 /// Adds one block's products to the sums.

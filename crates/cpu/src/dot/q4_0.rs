@@ -22,6 +22,7 @@ impl<'a> Q4_0<'a> {
 impl Pairs for Q4_0<'_> {
     const BYTES: usize = BYTES;
     const OFF: i32 = 8;
+    const MAX: u8 = 15;
     const BIASED: bool = false;
 
     #[inline(always)]

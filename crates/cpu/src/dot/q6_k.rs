@@ -19,41 +19,54 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) 
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
+        let four = [&blocks[0][b], &blocks[1][b], &blocks[2][b], &blocks[3][b]];
+        let scales =
+            [scales(s, four[0]), scales(s, four[1]), scales(s, four[2]), scales(s, four[3])];
         // Half of what the weights lack, which fits sixteen bits: it is added twice.
         let lacking = s.sums(&times(x.sums, -16));
-        let rows = [
-            products(s, &blocks[0][b], x.q, lacking),
-            products(s, &blocks[1][b], x.q, lacking),
-            products(s, &blocks[2][b], x.q, lacking),
-            products(s, &blocks[3][b], x.q, lacking),
-        ];
+        let mut dots = [s.splat_i(0); 4];
+        for (dots, scales) in dots.iter_mut().zip(scales) {
+            *dots = s.dot_sums(s.dot_sums(*dots, lacking, scales), lacking, scales);
+        }
+        for j in 0..4 {
+            let w = [
+                weights(s, four[0], j),
+                weights(s, four[1], j),
+                weights(s, four[2], j),
+                weights(s, four[3], j),
+            ];
+            dots = s.dot_runs(dots, w, s.load_s(&x.q[j]), scales, j);
+        }
         let d = s.q_scale(half_at_end(s, &blocks, b), dx);
-        sum = s.q_fma(d, s.sum4_i(rows), sum);
+        sum = s.q_fma(d, s.sum4_i(dots), sum);
     }
     s.q_store(sum)
 }
 
-/// The products of a block's weights.
+/// The scales of a block.
 #[inline(always)]
-fn products<S: Simd>(s: S, block: &[u8; BYTES], q: &[[i8; 64]; 4], lacking: S::K) -> S::I {
-    let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
+fn scales<S: Simd>(s: S, block: &[u8; BYTES]) -> S::K {
     let scales = &block[192..208].try_into().expect("sixteen scales");
-    let scales = s.scales_i8(bytemuck::cast_ref::<[u8; 16], [i8; 16]>(scales));
-    let once = s.dot_sums(s.splat_i(0), lacking, scales);
-    let mut products = s.dot_sums(once, lacking, scales);
-    for j in 0..2 {
-        let first = load_at(s, block, 64 * j);
-        let second = load_at(s, block, 64 * j + 32);
-        let bits = load_at(s, block, 128 + 32 * j);
+    s.scales_i8(bytemuck::cast_ref::<[u8; 16], [i8; 16]>(scales))
+}
+
+/// Runs `4 * j ..= 4 * j + 3` of a block.
+#[inline(always)]
+fn weights<S: Simd>(s: S, block: &[u8; BYTES], j: usize) -> S::B {
+    let (low, high) = (s.splat_h(0x0f), s.splat_h(0x30));
+    let half = j / 2;
+    let first = load_at(s, block, 64 * half);
+    let second = load_at(s, block, 64 * half + 32);
+    let bits = load_at(s, block, 128 + 32 * half);
+    if j.is_multiple_of(2) {
         let w0 = s.or(s.and(first, low), s.and(s.shl(bits, 4), high));
         let w1 = s.or(s.and(second, low), s.and(s.shl(bits, 2), high));
+        s.join(w0, w1)
+    } else {
         let w2 = s.or(s.and(s.shr(first, 4), low), s.and(bits, high));
         let w3 = s.or(s.and(s.shr(second, 4), low), s.and(s.shr(bits, 2), high));
-        let q = [s.load_s(&q[2 * j]), s.load_s(&q[2 * j + 1])];
-        products = s.dot_runs(products, s.join(w0, w1), q[0], scales, 2 * j);
-        products = s.dot_runs(products, s.join(w2, w3), q[1], scales, 2 * j + 1);
+        s.join(w2, w3)
     }
-    products
 }
 
 #[inline(always)]

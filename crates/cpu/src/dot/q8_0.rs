@@ -22,6 +22,7 @@ impl<'a> Q8_0<'a> {
 impl Pairs for Q8_0<'_> {
     const BYTES: usize = BYTES;
     const OFF: i32 = 128;
+    const MAX: u8 = 255;
     const BIASED: bool = false;
 
     #[inline(always)]

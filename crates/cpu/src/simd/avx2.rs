@@ -73,23 +73,7 @@ fn half_sums(a: [__m256i; 4]) -> __m256i {
     _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]))
 }
 
-/// The same, of which the compiler then knows nothing: it would replace a shuffle by two
-/// instructions.
-#[target_feature(enable = "avx2,fma,f16c")]
-#[inline]
-fn opaque(mut a: __m256i) -> __m256i {
-    // SAFETY: no instruction at all.
-    unsafe {
-        std::arch::asm!(
-            "/* {} */",
-            inout(ymm_reg) a,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    a
-}
-
-/// The same, computed here: the compiler would take sums apart and order them anew, for which
+/// The vector, computed here: the compiler would take sums apart and order them anew, for which
 /// there are not enough registers.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -124,6 +108,46 @@ fn two(a: &[u8; 16], b: &[u8; 16]) -> __m256i {
     let (a, b) =
         unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
     _mm256_set_m128i(b, a)
+}
+
+/// Both bytes of number `i` of each half, in all its lanes.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn place(i: usize) -> __m256i {
+    _mm256_set1_epi16((i * 0x0202 + 0x0100) as i16)
+}
+
+/// Adds the products of a row, times the scales in two places.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn runs(
+    acc: __m256i,
+    w: [__m256i; 2],
+    x: [__m256i; 2],
+    scales: __m256i,
+    first: __m256i,
+    second: __m256i,
+) -> __m256i {
+    let (first, second) = (_mm256_shuffle_epi8(scales, first), _mm256_shuffle_epi8(scales, second));
+    let low = _mm256_madd_epi16(_mm256_maddubs_epi16(w[0], x[0]), first);
+    let high = _mm256_madd_epi16(_mm256_maddubs_epi16(w[1], x[1]), second);
+    here(_mm256_add_epi32(_mm256_add_epi32(acc, low), high))
+}
+
+/// Sums of four neighbouring products, two apart.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn dot4_words(w: [__m256i; 2], x: [__m256i; 2]) -> __m256i {
+    _mm256_add_epi16(_mm256_maddubs_epi16(w[0], x[0]), _mm256_maddubs_epi16(w[1], x[1]))
+}
+
+/// The sums of four rows' two blocks, each plus its own.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn blocks_sums(sums: __m256i, add: [i32; 2]) -> (__m128, __m128) {
+    let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
+    let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
+    (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
 }
 
 /// Sums of four neighbouring products; those of two neighbours are within i16.
@@ -448,6 +472,30 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn dot4_blocks(
+        self,
+        w: [[__m256i; 2]; 4],
+        x: [__m256i; 2],
+        max: u8,
+        add: [i32; 2],
+    ) -> (__m128, __m128) {
+        x!({
+            if max > 15 {
+                let zero = self.splat_i(0);
+                let (a, b) = (self.dot_us(zero, w[0], x), self.dot_us(zero, w[1], x));
+                let (c, d) = (self.dot_us(zero, w[2], x), self.dot_us(zero, w[3], x));
+                return self.sum4_blocks([a, b, c, d], add);
+            }
+            // Sixteen products of such weights fit sixteen bits.
+            let [a, b] = [dot4_words(w[0], x), dot4_words(w[1], x)];
+            let [c, d] = [dot4_words(w[2], x), dot4_words(w[3], x)];
+            let sums = _mm256_hadd_epi16(_mm256_hadd_epi16(a, b), _mm256_hadd_epi16(c, d));
+            let sums = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+            blocks_sums(sums, add)
+        })
+    }
+
+    #[inline(always)]
     fn sum4_blocks(self, a: [[__m256i; 2]; 4], add: [i32; 2]) -> (__m128, __m128) {
         x!({
             let sums = half_sums([
@@ -456,9 +504,7 @@ impl Simd for Avx2 {
                 _mm256_add_epi32(a[2][0], a[2][1]),
                 _mm256_add_epi32(a[3][0], a[3][1]),
             ]);
-            let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
-            let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
-            (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
+            blocks_sums(sums, add)
         })
     }
 
@@ -466,7 +512,26 @@ impl Simd for Avx2 {
     fn scales_u8(self, x: [u8; 8]) -> __m256i {
         x!({
             let words = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(i64::from_le_bytes(x)));
-            opaque(_mm256_set_m128i(words, words))
+            _mm256_set_m128i(words, words)
+        })
+    }
+
+    #[inline(always)]
+    fn six_bits(self, x: &[u8; 16]) -> (__m256i, __m256i) {
+        x!({
+            // By lanes of four: something, first, second and third four bytes.
+            let x = _mm_loadu_si128(x.as_ptr().cast());
+            let (low, high) = (_mm_setr_epi32(0, 0, 0, 4), _mm_setr_epi32(0, 2, 0, 2));
+            let low = _mm_srlv_epi32(_mm_shuffle_epi32::<0b11_10_11_01>(x), low);
+            let high = _mm_srlv_epi32(_mm_shuffle_epi32::<0b10_10_01_01>(x), high);
+            let masks = _mm_setr_epi32(0x3f3f_3f3f, 0x0f0f_0f0f, 0x3f3f_3f3f, 0x0f0f_0f0f);
+            let tops = _mm_setr_epi32(0, 0x3030_3030, 0, 0x3030_3030);
+            let bytes = _mm_or_si128(_mm_and_si128(low, masks), _mm_and_si128(high, tops));
+            let words = _mm256_cvtepu8_epi16(bytes);
+            (
+                _mm256_permute4x64_epi64::<0b01_00_01_00>(words),
+                _mm256_permute4x64_epi64::<0b11_10_11_10>(words),
+            )
         })
     }
 
@@ -497,20 +562,20 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn dot_runs(
         self,
-        acc: [__m256i; 2],
-        w: [__m256i; 2],
+        acc: [[__m256i; 2]; 4],
+        w: [[__m256i; 2]; 4],
         x: [__m256i; 2],
-        scales: __m256i,
+        scales: [__m256i; 4],
         j: usize,
-    ) -> [__m256i; 2] {
+    ) -> [[__m256i; 2]; 4] {
         x!({
-            // Both bytes of an even and an odd scale, in every lane of their halves.
-            let place = |i: usize| _mm256_set1_epi16((i * 0x0202 + 0x0100) as i16);
-            let first = _mm256_shuffle_epi8(scales, place(2 * j));
-            let second = _mm256_shuffle_epi8(scales, place(2 * j + 1));
-            let (low, high) = (_mm256_maddubs_epi16(w[0], x[0]), _mm256_maddubs_epi16(w[1], x[1]));
-            let low = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, first));
-            [_mm256_add_epi32(low, _mm256_madd_epi16(high, second)), acc[1]]
+            let (first, second) = (here(place(2 * j)), here(place(2 * j + 1)));
+            [
+                [runs(acc[0][0], w[0], x, scales[0], first, second), acc[0][1]],
+                [runs(acc[1][0], w[1], x, scales[1], first, second), acc[1][1]],
+                [runs(acc[2][0], w[2], x, scales[2], first, second), acc[2][1]],
+                [runs(acc[3][0], w[3], x, scales[3], first, second), acc[3][1]],
+            ]
         })
     }
 

@@ -75,6 +75,22 @@ fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
     _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
 }
 
+/// Adds the products of a row, times the scales of runs `4 * j ..= 4 * j + 3`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn runs(acc: __m512i, w: __m512i, x: __m512i, scales: __m512i, j: usize) -> __m512i {
+    let scales = match j {
+        0 => _mm512_shuffle_epi32::<0b00_00_00_00>(scales),
+        1 => _mm512_shuffle_epi32::<0b01_01_01_01>(scales),
+        2 => _mm512_shuffle_epi32::<0b10_10_10_10>(scales),
+        _ => _mm512_shuffle_epi32::<0b11_11_11_11>(scales),
+    };
+    // Four products with weights up to 63 fit sixteen bits; their sign above is multiplied with
+    // the zero above the scale.
+    let dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+    _mm512_dpwssd_epi32(acc, dots, scales)
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 #[inline]
 fn fold4_i(a: __m256i) -> __m128i {
@@ -334,19 +350,20 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_runs(self, acc: __m512i, w: __m512i, x: __m512i, scales: __m512i, j: usize) -> __m512i {
-        x!({
-            let scales = match j {
-                0 => _mm512_shuffle_epi32::<0b00_00_00_00>(scales),
-                1 => _mm512_shuffle_epi32::<0b01_01_01_01>(scales),
-                2 => _mm512_shuffle_epi32::<0b10_10_10_10>(scales),
-                _ => _mm512_shuffle_epi32::<0b11_11_11_11>(scales),
-            };
-            // Four products with weights up to 63 fit sixteen bits; their sign above is
-            // multiplied with the zero above the scale.
-            let dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
-            _mm512_dpwssd_epi32(acc, dots, scales)
-        })
+    fn dot_runs(
+        self,
+        acc: [__m512i; 4],
+        w: [__m512i; 4],
+        x: __m512i,
+        scales: [__m512i; 4],
+        j: usize,
+    ) -> [__m512i; 4] {
+        x!([
+            runs(acc[0], w[0], x, scales[0], j),
+            runs(acc[1], w[1], x, scales[1], j),
+            runs(acc[2], w[2], x, scales[2], j),
+            runs(acc[3], w[3], x, scales[3], j),
+        ])
     }
 
     #[inline(always)]

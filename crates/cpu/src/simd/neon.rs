@@ -334,19 +334,23 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn dot_runs(
         self,
-        acc: [int32x4_t; 4],
-        w: [int8x16_t; 4],
+        mut acc: [[int32x4_t; 4]; 4],
+        w: [[int8x16_t; 4]; 4],
         x: [int8x16_t; 4],
-        scales: [int32x4_t; 4],
+        scales: [[int32x4_t; 4]; 4],
         j: usize,
-    ) -> [int32x4_t; 4] {
-        let (dots, scales) = (self.dot_ss(self.splat_i(0), w, x), scales[j]);
-        x!([
-            vmlaq_laneq_s32::<0>(acc[0], dots[0], scales),
-            vmlaq_laneq_s32::<1>(acc[1], dots[1], scales),
-            vmlaq_laneq_s32::<2>(acc[2], dots[2], scales),
-            vmlaq_laneq_s32::<3>(acc[3], dots[3], scales),
-        ])
+    ) -> [[int32x4_t; 4]; 4] {
+        for r in 0..4 {
+            let (sums, dots) = (acc[r], self.dot_ss(self.splat_i(0), w[r], x));
+            let scales = scales[r][j];
+            acc[r] = x!([
+                vmlaq_laneq_s32::<0>(sums[0], dots[0], scales),
+                vmlaq_laneq_s32::<1>(sums[1], dots[1], scales),
+                vmlaq_laneq_s32::<2>(sums[2], dots[2], scales),
+                vmlaq_laneq_s32::<3>(sums[3], dots[3], scales),
+            ]);
+        }
+        acc
     }
 
     #[inline(always)]

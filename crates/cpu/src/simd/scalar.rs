@@ -257,14 +257,17 @@ impl Simd for Scalar {
     #[inline(always)]
     fn dot_runs(
         self,
-        acc: [i32; 16],
-        w: [u8; 64],
+        acc: [[i32; 16]; 4],
+        w: [[u8; 64]; 4],
         x: [u8; 64],
-        scales: [i16; 16],
+        scales: [[i16; 16]; 4],
         j: usize,
-    ) -> [i32; 16] {
-        let dots = self.dot_us([0; 16], w, x);
-        from_fn(|i| acc[i].wrapping_add(dots[i] * i32::from(scales[4 * j + i / 4])))
+    ) -> [[i32; 16]; 4] {
+        from_fn(|r| {
+            let dots = self.dot_us([0; 16], w[r], x);
+            let scales = &scales[r][4 * j..];
+            from_fn(|i| acc[r][i].wrapping_add(dots[i] * i32::from(scales[i / 4])))
+        })
     }
 
     #[inline(always)]

@@ -187,6 +187,12 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
         ("sum4_blocks", bits(&[s.q_store(first), s.q_store(second)].concat())),
+        ("six_bits", {
+            let (scales, minima) = s.six_bits(&from_fn(|i| bytes[i]));
+            let sums = s.sums(&words);
+            [sum_of(s.dot_sums(zero, sums, scales)), sum_of(s.dot_sums(zero, sums, minima))]
+                .concat()
+        }),
         ("scales_u8", sum_of(s.dot_sums(zero, s.sums(&words), s.scales_u8(eight)))),
         ("scales_i8", sum_of(s.dot_sums(a, s.sums(&words), s.scales_i8(&small.map(|x| x as i8))))),
         ("load_f16", of(s, s.load_f16(thirty_two))),
@@ -201,7 +207,12 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
     let (h, g) = (s.load_h(&from_fn(|i| w[i])), s.load_h(&from_fn(|i| x[i])));
     let packed: [u8; 16] = from_fn(|i| w[i]);
     let small = s.load_b(&w.map(|w| w & 63));
-    let (zero, sum_of) = (s.splat_i(0), |x: S::I| bits(&s.q_store(s.sum4_i([x; 4]))));
+    let sum_of = |x: S::I| bits(&s.q_store(s.sum4_i([x; 4])));
+    let blocks = |max: u8| {
+        let w = [w, u, x, w].map(|w| s.load_b(&w.map(|w| w & max)));
+        let (first, second) = s.dot4_blocks(w, s.load_s(&above_least), max, [7, -9]);
+        bits(&[s.q_store(first), s.q_store(second)].concat())
+    };
     vec![
         ("load_b", of_b(s, s.load_b(w))),
         ("load_s", of_b(s, s.load_s(&any))),
@@ -220,19 +231,22 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("even_odd_s", of_b(s, s.even_odd_s(&any))),
         ("nibbles", of_b(s, s.nibbles(&packed, &from_fn(|i| x[i])))),
         ("flip", of_b(s, s.flip(s.load_b(w)))),
+        ("dot4_blocks of 15", blocks(15)),
+        ("dot4_blocks of 127", blocks(127)),
         ("dot_runs u8", {
             let scales = s.scales_u8(from_fn(|i| x[i] & 63));
-            (0..4)
-                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
-                .collect()
+            (0..4).flat_map(|j| sum_of(four_runs(s, small, s.load_s(&any), scales, j))).collect()
         }),
         ("dot_runs i8", {
             let scales = s.scales_i8(&from_fn(|i| x[i] as i8));
-            (0..4)
-                .flat_map(|j| sum_of(s.dot_runs(zero, small, s.load_s(&any), scales, j)))
-                .collect()
+            (0..4).flat_map(|j| sum_of(four_runs(s, small, s.load_s(&any), scales, j))).collect()
         }),
     ]
+}
+
+/// The sums of a row, of which four are the same.
+fn four_runs<S: Simd>(s: S, w: S::B, x: S::B, scales: S::K, j: usize) -> S::I {
+    s.dot_runs([s.splat_i(0); 4], [w; 4], x, [scales; 4], j)[3]
 }
 
 fn assert_same<S: Simd>(got: Results, wanted: Results) {
@@ -424,8 +438,9 @@ fn scalar_does_what_the_trait_says() {
     assert_eq!(s.scales_u8([1, 2, 3, 4, 5, 6, 7, 255])[12..], [7, 7, 255, 255]);
     let sums = s.sum4_blocks([ints; 4], [100, 1000]);
     assert_eq!((sums.0[3], sums.1[0]), (100.0 + 44.0, 1000.0 + 76.0));
-    let runs = s.dot_runs([1; 16], [2; 64], [3; 64], from_fn(|i| i as i16), 2);
-    assert_eq!(runs[3..5], [1 + 24 * 8, 1 + 24 * 9]);
+    let scales = [from_fn(|i| i as i16); 4];
+    let runs = s.dot_runs([[1; 16]; 4], [[2; 64]; 4], [3; 64], scales, 2);
+    assert_eq!(runs[3][3..5], [1 + 24 * 8, 1 + 24 * 9]);
     assert_eq!(s.shr([0x80, 0x01, 0, 0].repeat(8).try_into().expect("32 bytes"), 4)[0], 0x18);
     assert_eq!(s.dot_us([1; 16], [255; 64], [0x80; 64]), [1 - 4 * 255 * 128; 16]);
     assert_eq!(s.dot_ss([1; 16], [255; 64], [0x81; 64]), [1 + 4 * 127; 16]);
