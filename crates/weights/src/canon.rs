@@ -6,7 +6,7 @@ use std::ops::Range;
 use blocks::Kind;
 use model::{Meta, Part, Value, WeightSpec};
 
-use crate::directory::{Bound, Directory, Share, matrix};
+use crate::directory::{Bound, Directory, Share, flat, matrix};
 use crate::names::{self, Style};
 use crate::{TensorInfo, WeightError};
 
@@ -105,7 +105,11 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
         let layer = names::layer_of(style, &t.name);
         layer.is_some() && names::names(style, part, layer).any(|name| name == t.name)
     };
-    for (flag, part) in [("delta.joint", Part::DeltaAll), ("delta.joint_gates", Part::DeltaGates)] {
+    for (flag, part) in [
+        ("delta.joint", Part::DeltaAll),
+        ("delta.joint_gates", Part::DeltaGates),
+        ("latent.split", Part::KUp),
+    ] {
         if let Some(tensor) = directory.tensors().iter().find(|t| of_part(t, part)) {
             meta.set(flag, &tensor.name, Value::Bool(true));
         }
@@ -198,7 +202,7 @@ impl Search<'_> {
                 (Some((total, cols)).filter(|_| there), Share::Transposed(0, rows))
             }
             _ => {
-                let there = matrix(&info.shape) == Some((total, cols));
+                let there = flat(&info.shape) == Some((total, cols));
                 let share = if rows.len() == total { Share::Whole } else { Share::Rows(rows) };
                 (Some((total, cols)).filter(|_| there), share)
             }

@@ -53,8 +53,8 @@ fn latent(m: &Meta) -> Result<Spec, SpecError> {
         return Err(m.unsupported("layers"));
     };
     let scale = ((plain_dim + rotated) as f32).powf(-0.5) * stretch(&m, &rope.scaling)?;
-    let (bias, eps) = (m.flag("qkv_bias")?, LATENT_EPS);
-    let latent = Latent { heads, q_rank, kv_rank, plain_dim, v_dim, rope, scale, eps, bias };
+    let (bias, split, eps) = (m.flag("qkv_bias")?, m.flag("latent.split")?, LATENT_EPS);
+    let latent = Latent { heads, q_rank, kv_rank, plain_dim, v_dim, rope, scale, eps, bias, split };
     Ok(spec.each_layer(|_, layer| layer.mixer = Mixer::Latent(latent.clone())))
 }
 
