@@ -18,9 +18,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-STRETCH = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 128,
-           "beta_fast": 32.0, "beta_slow": 1.0}
-YARN = dict(STRETCH, mscale=1.0, mscale_all_dim=1.0)
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 128,
+        "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 128}
 PLAIN = {"rope_type": "default", "rope_theta": 1e6}
@@ -69,15 +68,14 @@ FAMILIES = {
     "qwen2_moe": ("qwen2_moe", SHARED),
     "qwen3_moe": ("qwen3_moe", dict(SMALL, norm_topk_prob=True)),
     "gpt_oss": ("gpt_oss", dict(EXPERTS, sliding_window=64, num_hidden_layers=4,
-                                rope_parameters=dict(STRETCH, rope_theta=1.5e5,
-                                                     truncate=False))),
+                                rope_parameters=PLAIN)),
     "deepseek_v2": ("deepseek_v2", LATENT),
     "deepseek_v3": ("deepseek_v3", dict(LATENT, n_group=4, topk_group=2, scoring_func="sigmoid",
                                         rope_parameters=dict(YARN, rope_theta=1e4))),
     "qwen3_next": ("qwen3_next", dict(DELTA, **SHARED)),
     "qwen3_5": ("qwen3_5_text", dict(DELTA, **THIRD)),
     "qwen3_5_moe": ("qwen3_5_moe_text", dict(DELTA, **SHARED, **THIRD)),
-    "minimax_m2": ("minimax_m2", dict(EXPERTS, rotary_dim=32)),
+    "minimax_m2": ("minimax_m2", dict(EXPERTS, rotary_dim=32, scoring_func="sigmoid")),
     "glm4_moe": ("glm4_moe", {"n_routed_experts": 8, "num_experts_per_tok": 2, "n_group": 1,
                               "topk_group": 1, "moe_intermediate_size": 256,
                               "use_qk_norm": True}),
@@ -85,7 +83,7 @@ FAMILIES = {
                                    num_experts_per_tok=1, interleave_moe_layer_step=2,
                                    rope_parameters=dict(PLAIN))),
     "gemma4": ("gemma4_text", dict(GEMMA4, hidden_size_per_layer_input=64,
-                                   num_kv_shared_layers=2)),
+                                   num_kv_shared_layers=3)),
     "gemma4_moe": ("gemma4_text", dict(GEMMA4, hidden_size_per_layer_input=0,
                                        num_kv_shared_layers=0, enable_moe_block=True,
                                        num_experts=8, top_k_experts=2,
@@ -138,9 +136,8 @@ def make(kind, config, folder, count=192):
     return ids[0].tolist(), logits.double().numpy()
 
 
-def convert(sources, folder, target):
+def convert(folder, target):
     """llama.cpp's converter, without a vocabulary."""
-    sys.path[:0] = [sources, os.path.join(sources, "gguf-py")]
     import logging
     import pathlib
     import gguf
@@ -170,7 +167,8 @@ def convert(sources, folder, target):
 
 def one(name, o):
     """The row of a family."""
-    sys.path.insert(0, HERE)
+    # The converter needs its own version of gguf.
+    sys.path[:0] = [HERE, o.sources, os.path.join(o.sources, "gguf-py")]
     import numpy as np
     from peer import Peer
     from quality import llama, log_softmax, russet
@@ -179,8 +177,9 @@ def one(name, o):
     base = os.path.join(folder, "F32.gguf")
     os.makedirs(folder, exist_ok=True)
     ids, logits = make(*FAMILIES[name], folder)
-    convert(o.sources, folder, base)
-    p, q = log_softmax(logits), log_softmax(Peer(base, o.threads).logits(ids))
+    convert(folder, base)
+    exact = Peer(base, o.threads, exact=True)
+    p, q = log_softmax(logits), log_softmax(exact.logits(ids))
     row = f"{name:12} {(np.exp(p) * (p - q)).sum(axis=1).mean():9.1e}"
     for model in (folder, base):
         reference = os.path.join(folder, "reference.safetensors")

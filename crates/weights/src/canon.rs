@@ -231,9 +231,12 @@ impl Search<'_> {
                 return Ok((tensor, share, total));
             }
         }
-        let tensor = self.alone(part).ok_or_else(|| WeightError::Missing {
-            file: self.directory.file(),
-            tensor: self.spelled(names::name(style, part, layer)),
+        let tensor = self.alone(part).ok_or_else(|| {
+            let present = |prefix: &str| {
+                self.directory.tensors().iter().any(|tensor| tensor.name.starts_with(prefix))
+            };
+            let tensor = self.spelled(names::spelling(style, part, layer, present));
+            WeightError::Missing { file: self.directory.file(), tensor }
         })?;
         let rows = rows as usize;
         Ok((tensor, if self.spec.rows == 1 { 0..0 } else { 0..rows }, rows))

@@ -220,6 +220,23 @@ pub fn name(style: Style, part: Part, layer: Option<u32>) -> String {
     names(style, part, layer).next().unwrap_or_else(|| format!("{part:?}"))
 }
 
+/// The name of a part in a file of which `present` says whether any name begins so: after what
+/// others in it begin with, if a name of the part does.
+pub fn spelling(
+    style: Style,
+    part: Part,
+    layer: Option<u32>,
+    present: impl Fn(&str) -> bool,
+) -> String {
+    let begins = |name: &String, dots: usize| {
+        let end = name.match_indices('.').nth(dots).map(|(at, _)| at + 1);
+        end.is_some_and(|end| present(&name[..end]))
+    };
+    let list: Vec<_> = names(style, part, layer).collect();
+    let near = [1, 0].iter().find_map(|dots| list.iter().find(|name| begins(name, *dots)));
+    near.cloned().unwrap_or_else(|| name(style, part, layer))
+}
+
 /// The names of tensors that may hold a part among others, and those others in order.
 pub fn fused(
     style: Style,

@@ -5,6 +5,7 @@
 
 mod agree;
 mod inside;
+mod latent;
 mod names;
 mod tls;
 mod user;
