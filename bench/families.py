@@ -110,15 +110,14 @@ def spread(model):
                 b.normal_(0, 0.3)
 
 
-def make(kind, config, folder, count=192):
-    """A model of that kind, and what transformers makes of some ids."""
+def make(kind, config, folder, count=192, greedy=0):
+    """A model of that kind, and what transformers makes of some ids and adds to them."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
     logging.disable_progress_bar()
     torch.manual_seed(1)
-    torch.set_num_threads(os.cpu_count())
     config = {key: value for key, value in dict(COMMON, **config).items() if value is not None
               or key not in COMMON}
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config))
@@ -127,13 +126,22 @@ def make(kind, config, folder, count=192):
     model.to(torch.bfloat16).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()
-    ids = torch.randint(3, COMMON["vocab_size"], (1, count))
+    ids = torch.randint(3, config["vocab_size"], (1, count))
     with torch.no_grad():
-        logits = model(ids).logits[0]
-    logits = logits.float().contiguous()
-    reference = os.path.join(folder, "reference.safetensors")
-    save_file({"input_ids": ids[0].contiguous(), "logits": logits}, reference)
+        logits = model(ids).logits[0].float().contiguous()
+    reference = {"input_ids": ids[0].contiguous(), "logits": logits}
+    if greedy:
+        more = model.generate(ids, max_new_tokens=greedy, do_sample=False, eos_token_id=None)
+        reference["greedy"] = more[0, count:].contiguous()
+    save_file(reference, os.path.join(folder, "reference.safetensors"))
     return ids[0].tolist(), logits.double().numpy()
+
+
+def verify(russet, model, folder, threads):
+    """Whether Russet's numbers are transformers', and what it says."""
+    command = [russet, "verify", model, "--reference", f"{folder}/reference.safetensors"]
+    run = subprocess.run([*command, "-t", str(threads)], capture_output=True, text=True)
+    return run.returncode == 0, (run.stdout + run.stderr).strip()
 
 
 def convert(folder, target):
@@ -182,12 +190,10 @@ def one(name, o):
     p, q = log_softmax(logits), log_softmax(exact.logits(ids))
     row = f"{name:12} {(np.exp(p) * (p - q)).sum(axis=1).mean():9.1e}"
     for model in (folder, base):
-        reference = os.path.join(folder, "reference.safetensors")
-        command = [o.russet, "verify", model, "--reference", reference, "-t", str(o.threads)]
-        run = subprocess.run(command, capture_output=True, text=True)
-        row += f" {'ok' if run.returncode == 0 else 'no':>5}"
-        if run.returncode:
-            print((run.stdout + run.stderr).strip(), file=sys.stderr)
+        holds, said = verify(o.russet, model, folder, o.threads)
+        row += f" {'ok' if holds else 'no':>5}"
+        if not holds:
+            print(said, file=sys.stderr)
     draw = random.Random(7)
     tokens = [draw.randrange(3, logits.shape[1]) for _ in range(o.tokens)]
     for kind in ("Q4_K_M", "Q8_0"):
@@ -204,7 +210,7 @@ def main():
     parser.add_argument("sources")
     parser.add_argument("families", nargs="*", choices=[[], *FAMILIES])
     parser.add_argument("--out", help="a folder in which the models are kept")
-    parser.add_argument("--tokens", type=int, default=2048)
+    parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--russet", default=os.path.join(HERE, "../target/release/russet"))
