@@ -15,7 +15,7 @@ from multiprocessing import get_context
 
 from families import COMMON, FAMILIES, HERE, PLAIN, YARN, convert, make, verify
 
-SMALL = {"vocab_size": 251, "hidden_size": 96, "intermediate_size": 160}
+SMALL = {"vocab_size": 251, "hidden_size": 96, "intermediate_size": 160, "head_dim": 24}
 
 # What every family is tried with.
 SHAPES = {
@@ -42,7 +42,8 @@ ODD = {"num_attention_heads": 6, "num_key_value_heads": 6, "kv_lora_rank": 24,
        "qk_nope_head_dim": 20, "qk_rope_head_dim": 12, "v_head_dim": 28}
 LATENTS = {
     "no q-LoRA, all dense": dict(ODD, q_lora_rank=None, first_k_dense_replace=3),
-    "q-LoRA, biases, yarn": dict(ODD, **YARNED, q_lora_rank=40, attention_bias=True),
+    "q-LoRA, yarn": dict(ODD, **YARNED, q_lora_rank=40),
+    "q-LoRA, biases": dict(ODD, q_lora_rank=40, attention_bias=True),
     "all sparse, 2 shared": dict(ODD, q_lora_rank=None, first_k_dense_replace=0,
                                  n_shared_experts=2, routed_scaling_factor=1.5),
 }
@@ -116,7 +117,8 @@ def fitted(name, shape):
         own["tie_word_embeddings"] = shape["tie_word_embeddings"]
         return kind, dict(config, vocab_size=251, **own)
     free = {key for key, value in config.items() if value is None} - {"sliding_window"}
-    config = config | SMALL | {key: value for key, value in shape.items() if key not in free}
+    sizes = SMALL | shape
+    config = config | {key: value for key, value in sizes.items() if key not in free}
     sizes = COMMON | config
     layers = sizes["num_hidden_layers"]
     if "layer_types" in config and len(config["layer_types"]) != layers:
@@ -162,9 +164,10 @@ def main():
 
 
 def row(o, name, shape, config, folder):
-    """Prints what becomes of a shape; whether all of it holds."""
+    """Prints what becomes of a shape; whether Russet differs from nothing that there is."""
     os.makedirs(folder, exist_ok=True)
     words, complaints, gguf = [], [], os.path.join(folder, "F32.gguf")
+    right = True
     for model in [folder] + [gguf] * bool(o.sources):
         try:
             if model == folder:
@@ -181,12 +184,13 @@ def row(o, name, shape, config, folder):
                 holds, said = verify(o.russet, gguf, os.path.join(folder, "llama"), o.threads)
             words.append(said.partition("difference ")[2].split(" ")[0] + with_whom)
             complaints += [] if holds else [said]
-        except Exception as error:
+            right &= holds
+        except (Exception, SystemExit) as error:
             words.append("none")
             complaints.append(repr(error))
     print(f"{name:12} {shape:28} {words[0]:11}", *words[1:], flush=True)
     print(*complaints, sep="\n", end="\n" * bool(complaints), flush=True)
-    return not complaints
+    return right
 
 
 def llama(gguf, ids, folder):
