@@ -6,8 +6,8 @@
 LLAMA.CPP is a folder of llama.cpp's sources, whose converter and quantizer make the files. Of each
 family transformers makes a random model 256 wide. Its f32 GGUF file is first compared with
 transformers' logits, by `russet verify` and by llama.cpp's KL divergence; then each engine compares
-its Q4_K_M and Q8_0 with its own run of the f32 file, as quality.py does. Where experts are chosen a
-few choices that rounding turns decide: the ratio settles with more tokens.
+its Q4_K_M and Q8_0 with its own run of the f32 file, as quality.py does. Of experts, a few choices
+that rounding turns weigh most: there the ratio settles with many tokens.
 """
 import argparse
 import json

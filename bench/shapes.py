@@ -140,7 +140,8 @@ def fitted(name, shape):
         config["rope_parameters"] = dict(rope, mrope_section=sections)
     if "kv_lora_rank" in config:
         config["num_key_value_heads"] = sizes["num_attention_heads"]
-    config.pop("rotary_dim", None)
+    if "rotary_dim" in config:
+        config["rotary_dim"] = sizes["head_dim"] // 2
     return kind, config
 
 
