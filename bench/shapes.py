@@ -35,6 +35,7 @@ EXPERTS = {"3 of 5 experts": {"num_local_experts": 5, "num_experts_per_tok": 3},
 SPARSE = {
     "3 of 5, every other layer": {"num_experts": 5, "num_experts_per_tok": 3,
                                   "norm_topk_prob": True, "decoder_sparse_step": 2},
+    "no experts": {"num_experts": 0, "mlp_only_layers": [0, 1, 2]},
     "1 of 4, not normalized": {"num_experts": 4, "num_experts_per_tok": 1,
                                "norm_topk_prob": False, "mlp_only_layers": [1]},
 }
@@ -92,7 +93,8 @@ BESIDES = {
     "deepseek_v2": dict(LATENTS, groups=dict(ODD, n_group=4, topk_group=2, num_experts_per_tok=3,
                                              topk_method="group_limited_greedy")),
     "deepseek_v3": dict(LATENTS, halves=dict(ODD, rope_interleave=False)),
-    "qwen3_next": dict(HYBRIDS, **MIXED),
+    "qwen3_next": dict(HYBRIDS, **MIXED, **{"no experts": hybrid(
+        "dda", num_experts=0, mlp_only_layers=[0, 1, 2])}),
     "qwen3_5": HYBRIDS,
     "qwen3_5_moe": dict(HYBRIDS, **MIXED),
     "minimax_m2": EXPERTS,

@@ -20,16 +20,18 @@ pub fn deepseek_v3(m: &Meta) -> Result<Spec, SpecError> {
 
 fn deepseek(m: &Meta, usual: Score) -> Result<Spec, SpecError> {
     let spec = latent(m)?;
-    if matches!(m.opt_u32("experts")?, None | Some(0)) {
+    if m.get("experts").is_none() {
         return Ok(spec);
     }
-    let mut experts = experts(m, usual, usual == Score::Sigmoid)?;
-    experts.shared = shared_experts(m, &experts)?;
-    let routing = &mut experts.routing;
-    routing.correction = routing.score == Score::Sigmoid;
-    let ranked_by = if routing.correction { 2 } else { 1 };
-    routing.groups = routing.groups.map(|groups| Groups { ranked_by, ..groups });
-    sparse(spec, m, experts)
+    sparse(spec, m, || {
+        let mut experts = experts(m, usual, usual == Score::Sigmoid)?;
+        experts.shared = shared_experts(m, &experts)?;
+        let routing = &mut experts.routing;
+        routing.correction = routing.score == Score::Sigmoid;
+        let ranked_by = if routing.correction { 2 } else { 1 };
+        routing.groups = routing.groups.map(|groups| Groups { ranked_by, ..groups });
+        Ok(experts)
+    })
 }
 
 /// Llama with keys and values that follow from a latent.
