@@ -10,9 +10,9 @@ _quiet = L.llama_log_callback(lambda *_: None)
 
 
 class Peer:
-    """A model that llama.cpp has loaded."""
+    """A model that llama.cpp has loaded; `exact` keeps its cache in f32."""
 
-    def __init__(self, path, threads, repack=True):
+    def __init__(self, path, threads, repack=True, exact=False):
         L.llama_log_set(_quiet, ctypes.c_void_p(0))
         L.llama_backend_init()
         params = L.llama_model_default_params()
@@ -20,7 +20,7 @@ class Peer:
         self.model = L.llama_model_load_from_file(path.encode(), params)
         if not self.model:
             raise SystemExit(f"llama.cpp cannot load {path}")
-        self.threads, self.context = threads, None
+        self.threads, self.exact, self.context = threads, exact, None
         self.vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(self.model))
         self.random = random.Random(1)
 
@@ -31,6 +31,9 @@ class Peer:
         params.n_ctx, params.n_batch, params.n_ubatch = length, batch, batch
         params.n_threads = params.n_threads_batch = self.threads
         params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        if self.exact:
+            params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            params.type_k = params.type_v = 0
         params.no_perf = True
         self.context = L.llama_init_from_model(self.model, params)
 

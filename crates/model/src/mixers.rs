@@ -85,6 +85,9 @@ pub struct Latent {
     pub eps: f32,
     /// Whether the projections to latents and to the output have a bias.
     pub bias: bool,
+    /// Whether files hold the projections of the latent to keys and to values apart, the former
+    /// transposed.
+    pub split: bool,
 }
 
 impl Latent {
@@ -108,7 +111,12 @@ impl Latent {
             add(Part::KvDownBias, 1, down);
         }
         add(Part::KvDownNorm, 1, self.kv_rank);
-        add(Part::KvUp, self.heads * (self.plain_dim + self.v_dim), self.kv_rank);
+        if self.split {
+            add(Part::KUp, self.heads * self.kv_rank, self.plain_dim);
+            add(Part::VUp, self.heads * self.v_dim, self.kv_rank);
+        } else {
+            add(Part::KvUp, self.heads * (self.plain_dim + self.v_dim), self.kv_rank);
+        }
         add(Part::O, dim, self.heads * self.v_dim);
         if self.bias {
             add(Part::OBias, 1, dim);

@@ -88,6 +88,11 @@ pub enum Part {
     KvDownNorm,
     /// Projection of that latent to each head's key and value, (heads * (plain + v_dim), kv_rank).
     KvUp,
+    /// What a head's queries are turned into the latent's space by, (heads * kv_rank, plain): the
+    /// keys' part of the above, transposed for each head.
+    KUp,
+    /// The values' part of the above, (heads * v_dim, kv_rank).
+    VUp,
     /// Queries, keys and values of a delta net, (2 * keys + values, dim).
     DeltaInput,
     /// Gate of a delta net's output, (values, dim).

@@ -22,6 +22,9 @@ pub enum Texts {
 #[derive(Clone, Debug, Default)]
 pub struct Templates(Vec<(String, String)>);
 
+/// Which kind of vocabulary a GGUF file holds; `none` where it holds none.
+const TOKENIZER: &str = "tokenizer.ggml.model";
+
 /// The name of the template that serves when nothing calls for another.
 const DEFAULT: &str = "default";
 /// The name of the template that serves when there are tools.
@@ -73,7 +76,7 @@ impl Texts {
     pub fn vocab(&self) -> anyhow::Result<Option<Vocab>> {
         let files = match self {
             Texts::Gguf(gguf) => {
-                let silent = gguf.get("tokenizer.ggml.model").is_none();
+                let silent = gguf.text(TOKENIZER).is_none_or(|kind| kind == "none");
                 return Ok(if silent { None } else { Some(Vocab::from_gguf(&Keys(gguf))?) });
             }
             Texts::Files(files) => files,
@@ -102,7 +105,10 @@ impl Texts {
     pub fn end_ids(&self) -> anyhow::Result<Vec<u32>> {
         let Texts::Files(files) = self else { return Ok(Vec::new()) };
         for path in [&files.generation_config, &files.config].into_iter().flatten() {
-            let ids = match json(path)?.get("eos_token_id") {
+            let json = json(path)?;
+            // A model that sees or hears may list them for its text model alone.
+            let inside = || json.get("text_config")?.get("eos_token_id");
+            let ids = match json.get("eos_token_id").filter(|ids| !ids.is_null()).or_else(inside) {
                 Some(Value::Array(ids)) => ids.clone(),
                 Some(id @ Value::Number(_)) => vec![id.clone()],
                 _ => continue,

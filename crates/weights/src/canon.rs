@@ -6,7 +6,7 @@ use std::ops::Range;
 use blocks::Kind;
 use model::{Meta, Part, Value, WeightSpec};
 
-use crate::directory::{Bound, Directory, Share, matrix};
+use crate::directory::{Bound, Directory, Share, flat, matrix};
 use crate::names::{self, Style};
 use crate::{TensorInfo, WeightError};
 
@@ -109,6 +109,7 @@ pub fn flags(meta: &mut Meta, directory: &Directory, origin: Origin<'_>) {
         ("delta.joint", Part::DeltaAll),
         ("delta.joint_gates", Part::DeltaGates),
         ("memory.bias", Part::MemoryKeyBias),
+        ("latent.split", Part::KUp),
     ] {
         if let Some(tensor) = directory.tensors().iter().find(|t| of_part(t, part)) {
             meta.set(flag, &tensor.name, Value::Bool(true));
@@ -205,7 +206,7 @@ impl Search<'_> {
                 (Some((total, cols)).filter(|_| there), Share::Transposed(0, rows))
             }
             _ => {
-                let there = matrix(&info.shape) == Some((total, cols));
+                let there = flat(&info.shape) == Some((total, cols));
                 let share = if rows.len() == total { Share::Whole } else { Share::Rows(rows) };
                 (Some((total, cols)).filter(|_| there), share)
             }
@@ -247,9 +248,12 @@ impl Search<'_> {
                 return Ok((tensor, share, total));
             }
         }
-        let tensor = self.alone(part).ok_or_else(|| WeightError::Missing {
-            file: self.directory.file(),
-            tensor: self.spelled(names::name(style, part, layer)),
+        let tensor = self.alone(part).ok_or_else(|| {
+            let present = |prefix: &str| {
+                self.directory.tensors().iter().any(|tensor| tensor.name.starts_with(prefix))
+            };
+            let tensor = self.spelled(names::spelling(style, part, layer, present));
+            WeightError::Missing { file: self.directory.file(), tensor }
         })?;
         let rows = rows as usize;
         Ok((tensor, if self.spec.rows == 1 { 0..0 } else { 0..rows }, rows))

@@ -267,12 +267,13 @@ impl Directory {
     /// The whole of a tensor as a matrix; a vector has one row.
     pub fn load_whole(&self, index: usize) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
-        let (rows, _) = matrix(&info.shape)
-            .ok_or_else(|| self.misshapen(info, "a matrix or a vector".to_owned()))?;
+        let (rows, _) = flat(&info.shape)
+            .ok_or_else(|| self.misshapen(info, "whole numbers of rows".to_owned()))?;
         self.load_rows(index, 0..rows)
     }
 
-    /// Some rows of a matrix, or of one matrix of a stack, whose rows count on through all.
+    /// Some rows of a matrix, or of a stack, whose rows count on through all: of one of its
+    /// matrices, or of several where rows have nothing in common.
     pub fn load_rows(&self, index: usize, rows: Range<usize>) -> Result<Tensor, WeightError> {
         let info = &self.tensors[index];
         let kind = info.kind.ok_or_else(|| self.no_weights(info))?;
@@ -280,6 +281,11 @@ impl Directory {
             .map(|(rows, cols)| (1, rows, cols))
             .or_else(|| stack(&info.shape))
             .ok_or_else(|| self.misshapen(info, "whole numbers of rows".to_owned()))?;
+        let alone = info.apart.as_ref().is_none_or(|apart| apart.by_row(kind));
+        let (count, height) = match alone && rows.len() > height {
+            true => (1, count * height),
+            false => (count, height),
+        };
         let nth = rows.start / height.max(1);
         let first = nth * height;
         let rows = rows.start - first..rows.end - first;
@@ -358,6 +364,11 @@ impl Directory {
 }
 
 impl Apart {
+    /// Whether a row shares no scale with another.
+    fn by_row(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Affine(_)) && self.packing.is_none()
+    }
+
     /// Some rows of a matrix of `height` rows; `bytes` finds the numbers of a place.
     fn tensor(
         &self,
@@ -423,6 +434,12 @@ fn stack(shape: &[u64]) -> Option<(usize, usize, usize)> {
     };
     let count = outer.iter().try_fold(1u64, |count, n| count.checked_mul(*n))?;
     Some((count.try_into().ok()?, rows.try_into().ok()?, cols.try_into().ok()?))
+}
+
+/// Rows and columns of a matrix, or of a stack of them below each other.
+pub fn flat(shape: &[u64]) -> Option<(usize, usize)> {
+    let below = |(count, rows, cols): (usize, usize, usize)| Some((count.checked_mul(rows)?, cols));
+    matrix(shape).or_else(|| stack(shape).and_then(below))
 }
 
 /// Some columns of plain numbers, as rows: a copy, since no kernel reads columns.

@@ -24,9 +24,18 @@ pub enum Quantization<'a> {
     None,
     /// MLX.
     Mlx(&'a Value),
-    /// One of the methods that transformers knows.
-    Method(&'a str, &'a Value),
+    /// One of the methods that transformers knows, as the value of this key.
+    Method(&'static str, &'a str, &'a Value),
 }
+
+/// Where the settings may stand. MLX writes its own under both names, older programs only under the
+/// first; some write those of a text model inside another in its configuration.
+const QUANTIZATION: [&str; 4] = [
+    "quantization",
+    "quantization_config",
+    "text_config.quantization",
+    "text_config.quantization_config",
+];
 
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 const INDEX_BYTES_MAX: u64 = 16 << 20;
@@ -83,20 +92,20 @@ impl Config {
 
     /// How the model is quantized, if it is.
     pub fn quantization(&self) -> Result<Quantization<'_>, WeightError> {
-        // MLX writes its settings under both names; older programs only under the first.
-        let (key, settings) = match (self.get("quantization"), self.get("quantization_config")) {
-            (Some(own), _) => ("quantization", own),
-            (None, Some(settings)) => ("quantization_config", settings),
-            (None, None) => return Ok(Quantization::None),
+        let value = |key: &str| match key.split_once('.') {
+            Some((outer, key)) => self.get(outer)?.get(key).filter(|value| !value.is_null()),
+            None => self.get(key),
         };
+        let found = QUANTIZATION.into_iter().find_map(|key| Some((key, value(key)?)));
+        let Some((key, settings)) = found else { return Ok(Quantization::None) };
         if !settings.is_object() {
             return Err(self.invalid(key, settings, "an object"));
         }
-        match settings.get("quant_method").filter(|_| key != "quantization") {
+        match settings.get("quant_method").filter(|_| key.ends_with("_config")) {
             None => Ok(Quantization::Mlx(settings)),
-            Some(Value::String(method)) => Ok(Quantization::Method(method, settings)),
+            Some(Value::String(method)) => Ok(Quantization::Method(key, method, settings)),
             Some(method) => {
-                Err(self.invalid("quantization_config.quant_method", method, "a method's name"))
+                Err(self.invalid(&format!("{key}.quant_method"), method, "a method's name"))
             }
         }
     }

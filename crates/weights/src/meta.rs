@@ -61,6 +61,9 @@ const KEYS: &[(&str, &str)] = &[
     ("layer_width", "embedding_length_per_layer_input"),
     ("kv_shared", "attention.shared_kv_layers"),
     ("full_interval", "full_attention_interval"),
+    ("latent.q_rank", "attention.q_lora_rank"),
+    ("latent.kv_rank", "attention.kv_lora_rank"),
+    ("latent.rotated", "rope.dimension_count"),
     ("delta.kernel", "ssm.conv_kernel"),
     ("delta.k_dim", "ssm.state_size"),
     ("delta.k_heads", "ssm.group_count"),
@@ -99,8 +102,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
             meta.set(ours, &key, value);
         }
     }
-    for (of, key, value) in names::FACTS.iter().filter(|(of, ..)| *of == family) {
-        meta.set(key, of, value.clone());
+    for (_, key, value) in names::FACTS.iter().filter(|(of, ..)| *of == family) {
+        if meta.get(key).is_none() {
+            meta.set(key, "general.architecture", value.clone());
+        }
     }
     let mixed = names::WITH_EXPERTS.iter().find(|(of, _)| *of == family);
     if let (Some((_, other)), Some(Value::Int(1..))) = (mixed, meta.get("experts")) {
@@ -121,7 +126,7 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
             meta.set("vocab", &format!("rows of {embed}"), Value::Int(rows));
         }
     }
-    if names::PERMUTED.contains(&family) {
+    if names::NEIGHBOURS.contains(&family) {
         meta.set("rope_interleaved", "general.architecture", Value::Bool(true));
     }
     if names::TILED.contains(&family) {
@@ -129,7 +134,10 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
     }
     gating(&mut meta);
     recurrent_layers(&mut meta, gguf, family);
-    value_width(&mut meta, gguf, family, &file)?;
+    match meta.get("latent.kv_rank") {
+        Some(_) => latent(&mut meta, gguf, family),
+        None => value_width(&mut meta, gguf, family, &file)?,
+    }
     scaling(&mut meta, directory)?;
     Ok(meta)
 }
@@ -189,6 +197,31 @@ fn recurrent_layers(meta: &mut Meta, gguf: &Gguf, family: &str) {
     };
     let kinds = array.items().take(LAYERS_MAX).map(kind).collect();
     meta.set("layer_types", &key, Value::List(kinds));
+}
+
+/// The widths of keys and values that follow from a latent. Newer files give them apart, and call
+/// what the cache holds of a position the key; they have a tenth of what stretched positions scale
+/// the scores by, and leave the rotated values as they are (llama.cpp's pull request 17945).
+fn latent(meta: &mut Meta, gguf: &Gguf, family: &str) {
+    let width = |names: [&str; 2]| {
+        let mut keys = names.into_iter().map(|name| format!("{family}.attention.{name}"));
+        keys.find_map(|key| gguf.int(&key).map(|width| (key, width)))
+    };
+    let rotated = match meta.get("latent.rotated") {
+        Some(Value::Int(rotated)) => *rotated,
+        _ => 0,
+    };
+    if let Some((key, width)) = width(["key_length_mla", "key_length"]) {
+        meta.set("latent.plain", &key, Value::Int(width - rotated));
+    }
+    if let Some((key, width)) = width(["value_length_mla", "value_length"]) {
+        meta.set("latent.v_dim", &key, Value::Int(width));
+    }
+    if let Some(Value::Float(tenth)) = meta.get("rope_scaling.scores") {
+        let (all, spelled) = (Value::Float(tenth * 10.0), meta.spelled("rope_scaling.scores"));
+        meta.set("rope_scaling.mscale_all_dim", &spelled, all);
+        meta.set("rope_scaling.scores", &spelled, Value::Float(1.0));
+    }
 }
 
 /// Values as wide as keys are what every family has so far.

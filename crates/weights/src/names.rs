@@ -68,6 +68,8 @@ const NAMES: &[(Part, &str, &str)] = &[
     (Part::KvDownBias, "attn_kv_a_mqa.bias", "self_attn.kv_a_proj_with_mqa.bias"),
     (Part::KvDownNorm, "attn_kv_a_norm.weight", "self_attn.kv_a_layernorm.weight"),
     (Part::KvUp, "attn_kv_b.weight", "self_attn.kv_b_proj.weight"),
+    (Part::KUp, "attn_k_b.weight", "self_attn.embed_q.weight"),
+    (Part::VUp, "attn_v_b.weight", "self_attn.unembed_out.weight"),
     (Part::DeltaInput, "attn_qkv.weight", "linear_attn.in_proj_qkv.weight"),
     (Part::DeltaGate, "attn_gate.weight", "linear_attn.in_proj_z.weight"),
     (Part::DeltaAll, "ssm_in.weight", "linear_attn.in_proj_qkvz.weight"),
@@ -197,10 +199,12 @@ pub const DIVIDED: &[&str] = &["granite"];
 /// Architectures whose GGUF files with experts are of another family.
 pub const WITH_EXPERTS: &[(&str, &str)] = &[("llama", "mixtral")];
 
-/// What is true of an architecture and not said in its GGUF files.
+/// What is true of an architecture's GGUF files that do not say otherwise.
 pub const FACTS: &[(&str, &str, Value)] = &[
     ("gpt-oss", "rope_scaling.truncate", Value::Bool(false)),
     ("llama4", "chunk", Value::Int(8192)),
+    ("deepseek2", "score", Value::Int(1)),
+    ("deepseek2", "normalize_weights", Value::Bool(false)),
 ];
 
 /// GGUF architectures whose converter lays out value heads of a delta net by key head in turn.
@@ -211,9 +215,9 @@ pub const ROPE_DIVISORS: &str = "rope_freqs.weight";
 pub const ROPE_LONG: &str = "rope_factors_long.weight";
 pub const ROPE_SHORT: &str = "rope_factors_short.weight";
 
-/// GGUF architectures whose q and k rows the converter reorders, so that a rotation turns
-/// neighbours.
-pub const PERMUTED: &[&str] = &["llama", "granite", "mistral3", "smollm3"];
+/// GGUF architectures whose rotation turns neighbours: those of models made so, and of others whose
+/// q and k rows the converter reorders.
+pub const NEIGHBOURS: &[&str] = &["deepseek2", "llama", "granite", "mistral3", "smollm3"];
 
 /// The names that a part may have, the likeliest first.
 pub fn names(style: Style, part: Part, layer: Option<u32>) -> impl Iterator<Item = String> {
@@ -224,6 +228,23 @@ pub fn names(style: Style, part: Part, layer: Option<u32>) -> impl Iterator<Item
 /// The likeliest name of a part.
 pub fn name(style: Style, part: Part, layer: Option<u32>) -> String {
     names(style, part, layer).next().unwrap_or_else(|| format!("{part:?}"))
+}
+
+/// The name of a part in a file of which `present` says whether any name begins so: after what
+/// others in it begin with, if a name of the part does.
+pub fn spelling(
+    style: Style,
+    part: Part,
+    layer: Option<u32>,
+    present: impl Fn(&str) -> bool,
+) -> String {
+    let begins = |name: &String, dots: usize| {
+        let end = name.match_indices('.').nth(dots).map(|(at, _)| at + 1);
+        end.is_some_and(|end| present(&name[..end]))
+    };
+    let list: Vec<_> = names(style, part, layer).collect();
+    let near = [1, 0].iter().find_map(|dots| list.iter().find(|name| begins(name, *dots)));
+    near.cloned().unwrap_or_else(|| name(style, part, layer))
 }
 
 /// The names of tensors that may hold a part among others, and those others in order.

@@ -48,9 +48,7 @@ pub fn fold(
             let mlx = mlx::fold(config, settings, directory)?;
             return Ok(Quantized { mlx, ..Quantized::default() });
         }
-        (Quantization::Method(method, json), _) => {
-            (method, Settings { config, key: "quantization_config", json })
-        }
+        (Quantization::Method(key, method, json), _) => (method, Settings { config, key, json }),
     };
     let (folds, known) = match method {
         "fp8" => (floats::fp8(&settings, directory)?, floats::FP8_KEYS),

@@ -20,7 +20,7 @@ pub fn qwen3_5(m: &Meta) -> Result<Spec, SpecError> {
 
 /// Qwen3.5 with experts and a gated network that all positions share.
 pub fn qwen3_next(m: &Meta) -> Result<Spec, SpecError> {
-    sparse(qwen3_5(m)?, m, beside_gated(m, true)?)
+    sparse(qwen3_5(m)?, m, || beside_gated(m, true))
 }
 
 /// Which layers keep a state: as the file says for each, else all but every so manieth.

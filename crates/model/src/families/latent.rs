@@ -20,16 +20,18 @@ pub fn deepseek_v3(m: &Meta) -> Result<Spec, SpecError> {
 
 fn deepseek(m: &Meta, usual: Score) -> Result<Spec, SpecError> {
     let spec = latent(m)?;
-    if matches!(m.opt_u32("experts")?, None | Some(0)) {
+    if m.get("experts").is_none() {
         return Ok(spec);
     }
-    let mut experts = experts(m, usual, usual == Score::Sigmoid)?;
-    experts.shared = shared_experts(m, &experts)?;
-    let routing = &mut experts.routing;
-    routing.correction = routing.score == Score::Sigmoid;
-    let ranked_by = if routing.correction { 2 } else { 1 };
-    routing.groups = routing.groups.map(|groups| Groups { ranked_by, ..groups });
-    sparse(spec, m, experts)
+    sparse(spec, m, || {
+        let mut experts = experts(m, usual, usual == Score::Sigmoid)?;
+        experts.shared = shared_experts(m, &experts)?;
+        let routing = &mut experts.routing;
+        routing.correction = routing.score == Score::Sigmoid;
+        let ranked_by = if routing.correction { 2 } else { 1 };
+        routing.groups = routing.groups.map(|groups| Groups { ranked_by, ..groups });
+        Ok(experts)
+    })
 }
 
 /// Llama with keys and values that follow from a latent.
@@ -53,8 +55,8 @@ fn latent(m: &Meta) -> Result<Spec, SpecError> {
         return Err(m.unsupported("layers"));
     };
     let scale = ((plain_dim + rotated) as f32).powf(-0.5) * stretch(&m, &rope.scaling)?;
-    let (bias, eps) = (m.flag("qkv_bias")?, LATENT_EPS);
-    let latent = Latent { heads, q_rank, kv_rank, plain_dim, v_dim, rope, scale, eps, bias };
+    let (bias, split, eps) = (m.flag("qkv_bias")?, m.flag("latent.split")?, LATENT_EPS);
+    let latent = Latent { heads, q_rank, kv_rank, plain_dim, v_dim, rope, scale, eps, bias, split };
     Ok(spec.each_layer(|_, layer| layer.mixer = Mixer::Latent(latent.clone())))
 }
 

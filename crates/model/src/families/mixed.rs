@@ -16,7 +16,7 @@ pub fn mixtral(m: &Meta) -> Result<Spec, SpecError> {
 
 /// Qwen2 with experts and a gated network that all positions share.
 pub fn qwen2_moe(m: &Meta) -> Result<Spec, SpecError> {
-    sparse(qwen2(m)?, m, beside_gated(m, false)?)
+    sparse(qwen2(m)?, m, || beside_gated(m, false))
 }
 
 /// Experts beside a gated network that all positions share.
@@ -32,11 +32,19 @@ pub fn beside_gated(m: &Meta, normalized: bool) -> Result<Experts, SpecError> {
 
 /// Qwen3 with experts.
 pub fn qwen3_moe(m: &Meta) -> Result<Spec, SpecError> {
-    sparse(qwen3(m)?, m, experts(m, Score::Softmax, true)?)
+    sparse(qwen3(m)?, m, || experts(m, Score::Softmax, true))
 }
 
-/// Gives experts to every layer but those that the file excepts.
-pub fn sparse(spec: Spec, m: &Meta, experts: Experts) -> Result<Spec, SpecError> {
+/// Gives experts to every layer but those that the file excepts; to none where there are none.
+pub fn sparse(
+    spec: Spec,
+    m: &Meta,
+    experts: impl FnOnce() -> Result<Experts, SpecError>,
+) -> Result<Spec, SpecError> {
+    if m.opt_u32("experts")? == Some(0) {
+        return Ok(spec);
+    }
+    let experts = experts()?;
     let step = match m.get("sparse_step") {
         Some(_) => m.size("sparse_step", u32::MAX)? as usize,
         None => 1,
@@ -84,9 +92,12 @@ pub fn minimax_m2(m: &Meta) -> Result<Spec, SpecError> {
 /// Llama with biases on q, k and v, experts that are chosen by corrected sigmoids, and a network
 /// that all positions share.
 pub fn glm4_moe(m: &Meta) -> Result<Spec, SpecError> {
-    let mut experts = experts(m, Score::Sigmoid, true)?;
-    experts.routing.correction = true;
-    experts.shared = shared_experts(m, &experts)?;
+    let experts = || {
+        let mut experts = experts(m, Score::Sigmoid, true)?;
+        experts.routing.correction = true;
+        experts.shared = shared_experts(m, &experts)?;
+        Ok(experts)
+    };
     let qk_norm = if m.flag("qk_norm")? { QkNorm::Head } else { QkNorm::None };
     let change = |a: &mut Attention| (a.qk_norm, a.out_bias) = (qk_norm, false);
     sparse(llama(m)?.attention(|_, a| change(a)), m, experts)

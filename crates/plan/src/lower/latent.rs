@@ -27,15 +27,12 @@ impl Lowering<'_> {
         let norm = norm(latent, self.weight(P::KvDownNorm), rank, l.eps);
         let gathered = self.slot("gathered", width(rank));
         let mixed = self.slot("mixed", width(l.v_dim));
-        let (w, stride) = (self.weight(P::KvUp), l.plain_dim + l.v_dim);
-        let by_head = |x, y, first, take, pitch, transposed| {
-            Op::from(HeadLinear { x, w, y, heads, first, stride, take, pitch, transposed })
-        };
+        let [to_latent, to_values] = self.by_head(l, [plain, q], [gathered, mixed]);
         self.stage([
             norm,
             Rope { x: turned, head_dim, rotation }.into(),
             Rope { x: turned_key, head_dim, rotation }.into(),
-            by_head(plain, q, 0, l.plain_dim, dim, true),
+            to_latent,
         ]);
         let copy = |x, take, count, y, at| Columns {
             x,
@@ -71,9 +68,30 @@ impl Lowering<'_> {
             reach: Reach::All,
         }
         .into()]);
-        self.stage([by_head(gathered, mixed, l.plain_dim, l.v_dim, l.v_dim, false)]);
+        self.stage([to_values]);
         let bias = l.bias.then(|| self.weight(P::OBias));
         self.linear(mixed, self.weight(P::O), bias, out);
+    }
+
+    /// Queries into the latent's space, and what was gathered there into values; each from its
+    /// slot to the other.
+    fn by_head(&self, l: &Latent, queries: [Slot; 2], values: [Slot; 2]) -> [Op; 2] {
+        let (heads, dim) = (l.heads, l.kv_rank + l.rope.dims);
+        let op = |[x, y]: [Slot; 2], part, [first, stride, take, pitch]: [u32; 4], transposed| {
+            let w = self.weight(part);
+            Op::from(HeadLinear { x, w, y, heads, first, stride, take, pitch, transposed })
+        };
+        let stride = l.plain_dim + l.v_dim;
+        match l.split {
+            true => [
+                op(queries, P::KUp, [0, l.kv_rank, l.kv_rank, dim], false),
+                op(values, P::VUp, [0, l.v_dim, l.v_dim, l.v_dim], false),
+            ],
+            false => [
+                op(queries, P::KvUp, [0, stride, l.plain_dim, dim], true),
+                op(values, P::KvUp, [l.plain_dim, stride, l.v_dim, l.v_dim], false),
+            ],
+        }
     }
 
     /// Queries, the latent and the key that is rotated, taken apart.

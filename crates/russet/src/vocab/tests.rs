@@ -53,6 +53,9 @@ fn ends_of_an_answer_are_a_number_or_a_list() {
     assert_eq!(ids("list", r#"{"eos_token_id": [1, 2]}"#), [1, 2]);
     assert_eq!(ids("number", r#"{"eos_token_id": 3}"#), [3]);
     assert_eq!(ids("silent", "{}"), [7]);
+    let nested = r#"{"eos_token_id": null, "text_config": {"eos_token_id": [5, 6]}}"#;
+    let files = [("tokenizer.json", TOKENIZER), ("config.json", nested)];
+    assert_eq!(texts("nested", &files).end_ids().unwrap(), [5, 6]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod agree;
 mod inside;
+mod latent;
 mod memory;
 mod names;
 mod tls;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use blocks::{Bytes, Kind};
-use model::{Part, Scaling, Spec};
+use model::{Mixer, Pairing, Part, Scaling, Spec};
 use weights::{Container, Gguf, GgufValue, Source, WeightError};
 
 use crate::writer::{self, Dir, Tensor, array, string, values};
@@ -288,6 +288,73 @@ fn fused_rows_of_gguf_files_are_shared_out() {
     gguf.tensors.last_mut().unwrap().shape[0] = 79;
     gguf.tensors.last_mut().unwrap().data.truncate(79 * 64);
     refused(self::source(&gguf), &["blk.1.ffn_up.weight", "[79, 16]", "[80, 16]"]);
+}
+
+/// A model over latents: 3 heads, a latent 16 wide, keys of 8 and 4 more rotated, values of 6.
+fn latent(apart: bool) -> writer::Gguf {
+    let mut gguf = writer::Gguf::llama();
+    for (key, ..) in &mut gguf.keys {
+        *key = key.replace("llama.", "deepseek2.");
+    }
+    gguf.text("general.architecture", "deepseek2");
+    let widths = if apart { [20, 16] } else { [12, 6] };
+    for (key, value) in [
+        ("head_count", 3),
+        ("head_count_kv", if apart { 1 } else { 3 }),
+        ("kv_lora_rank", 16),
+        ("key_length", widths[0]),
+        ("value_length", widths[1]),
+    ] {
+        gguf.u32(&format!("deepseek2.attention.{key}"), value);
+    }
+    if apart {
+        gguf.u32("deepseek2.attention.key_length_mla", 12);
+        gguf.u32("deepseek2.attention.value_length_mla", 6);
+    }
+    gguf.u32("deepseek2.rope.dimension_count", 4);
+    gguf.text("deepseek2.rope.scaling.type", "yarn");
+    gguf.f32("deepseek2.rope.scaling.factor", 4.0);
+    gguf.f32("deepseek2.rope.scaling.yarn_log_multiplier", 0.07);
+    gguf.tensors.retain(|t| {
+        !["attn_q.", "attn_k.", "attn_v.", "attn_o"].iter().any(|part| t.name.contains(part))
+    });
+    for layer in 0..2 {
+        let up: &[(&str, &[u64])] = match apart {
+            true => &[("attn_k_b", &[3, 16, 8]), ("attn_v_b", &[3, 6, 16])],
+            false => &[("attn_kv_b", &[42, 16])],
+        };
+        let rest: &[(&str, &[u64])] = &[
+            ("attn_q", &[36, 16]),
+            ("attn_kv_a_mqa", &[20, 16]),
+            ("attn_kv_a_norm", &[16]),
+            ("attn_output", &[16, 18]),
+        ];
+        for (name, shape) in rest.iter().chain(up) {
+            gguf.tensors.push(Tensor::f32(&format!("blk.{layer}.{name}.weight"), shape));
+        }
+    }
+    gguf
+}
+
+#[test]
+fn latents_are_read_from_both_generations_of_files() {
+    for apart in [true, false] {
+        let source = whole(source(&latent(apart))).unwrap();
+        let spec = spec(&source);
+        let Mixer::Latent(l) = &spec.layers[1].mixer else { panic!("no latent") };
+        assert_eq!((l.heads, l.q_rank, l.kv_rank), (3, None, 16));
+        assert_eq!((l.plain_dim, l.rope.dims, l.v_dim, l.split), (8, 4, 6, apart));
+        assert_eq!(l.rope.pairing, Pairing::Interleaved);
+        // The scores are scaled by what grows with 0.7, the rotated values are not.
+        let growth = 1.0 + 0.1 * 0.7 * 4f32.ln();
+        assert!((l.scale - 12f32.powf(-0.5) * growth * growth).abs() < 1e-6);
+        assert!((l.rope.table(8).magnitude - 1.0).abs() < 1e-6);
+        holds_its_values(&source);
+    }
+    let mut gguf = latent(true);
+    gguf.tensors.last_mut().unwrap().shape = vec![6, 3, 15];
+    gguf.tensors.last_mut().unwrap().data.truncate(6 * 3 * 15 * 4);
+    refused(source(&gguf), &["blk.1.attn_v_b.weight", "[6, 3, 15]", "[18, 16]"]);
 }
 
 #[test]

@@ -175,6 +175,30 @@ fn a_text_model_inside_another_has_the_defaults_of_its_own_class() {
 }
 
 #[test]
+fn what_is_missing_is_named_as_the_file_names_the_rest() {
+    let mut text = writer::config();
+    text["model_type"] = json!("mistral");
+    let whole = json!({"architectures": ["Mistral3ForConditionalGeneration"], "text_config": text});
+    let nested = |name: &str, version: u32| match (version, name.strip_prefix("model.")) {
+        (4, _) => format!("language_model.{name}"),
+        (_, Some(rest)) => format!("model.language_model.{rest}"),
+        (_, None) => name.to_owned(),
+    };
+    for version in [4, 5] {
+        for gone in ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"] {
+            let mut tensors = writer::llama(false);
+            tensors.retain(|tensor| tensor.name != gone);
+            tensors.iter_mut().for_each(|tensor| tensor.name = nested(&tensor.name, version));
+            let dir = Dir::new("inside-missing");
+            directory(&dir, &whole, &tensors);
+            let source = Source::open(dir.path()).unwrap();
+            let error = source.bind(&spec(&source).weights()).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{}`", nested(gone, version))), "{error}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_by_key_and_value() {
     let dir = Dir::new("refused");
     let try_config = |changes: Value| {

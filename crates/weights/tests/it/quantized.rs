@@ -176,6 +176,24 @@ fn settings_that_are_not_understood_are_named() {
 }
 
 #[test]
+fn settings_may_stand_with_the_text_model() {
+    let nested = |bits: Value| {
+        changed(
+            "awq",
+            move |config| {
+                let settings = config.as_object_mut().unwrap().remove("quantization_config");
+                let mut settings = settings.unwrap();
+                settings["bits"] = bits;
+                config["text_config"] = json!({"quantization_config": settings});
+            },
+            |_| (),
+        )
+    };
+    nested(json!(4)).unwrap();
+    refused(nested(json!(8)), &["text_config.quantization_config.bits", "8"]);
+}
+
+#[test]
 fn settings_of_modelopt_may_stand_in_a_file_of_their_own() {
     let dir = Dir::new("aside");
     let from = fixture("nvfp4-modelopt");
