@@ -67,9 +67,3 @@ pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
         }
     }
 }
-
-/// A little-endian half at the start of `bytes`, as bits.
-#[inline(always)]
-fn half(bytes: &[u8]) -> u16 {
-    u16::from_le_bytes([bytes[0], bytes[1]])
-}

@@ -2,25 +2,31 @@
 //!
 //! A byte holds two neighbouring weights, the first in its low half.
 
-use super::{half, pairs::Pairs};
+use super::pairs::Pairs;
 use crate::simd::Simd;
 use blocks::{Affine, Plain, Row};
 
 /// Four rows.
 pub struct Affine4<'a> {
     blocks: [&'a [[u8; 16]]; 4],
-    rows: [Row<'a>; 4],
-    scale: Plain,
-    /// Blocks of 32 that share a scale.
-    blocks_per_group: usize,
+    scales: [&'a [u8]; 4],
+    biases: [&'a [u8]; 4],
+    kind: Plain,
+    /// Blocks of 32 that share a scale, as a power of two.
+    group: u32,
 }
 
 impl<'a> Affine4<'a> {
     /// The `count` blocks of four rows.
     #[inline(always)]
     pub fn new(affine: Affine, rows: [Row<'a>; 4], count: usize) -> Self {
-        let blocks_per_group = usize::from(affine.group) / 32;
-        Affine4 { blocks: super::blocks(rows, count), rows, scale: affine.scale, blocks_per_group }
+        Affine4 {
+            blocks: super::blocks(rows, count),
+            scales: [rows[0].scales, rows[1].scales, rows[2].scales, rows[3].scales],
+            biases: [rows[0].biases, rows[1].biases, rows[2].biases, rows[3].biases],
+            kind: affine.scale,
+            group: (affine.group / 32).trailing_zeros(),
+        }
     }
 }
 
@@ -41,33 +47,48 @@ impl Pairs for Affine4<'_> {
     }
 
     #[inline(always)]
-    fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q {
-        let mut scales = [0.0; 4];
-        for (scale, row) in scales.iter_mut().zip(&self.rows) {
-            *scale = number(self.scale, row.scales, b / self.blocks_per_group);
-        }
-        s.q_load(scales)
+    fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
+        two(s, self.kind, &self.scales, a >> self.group, b >> self.group)
     }
 
     #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, b: usize) -> S::Q {
-        let mut biases = [0.0; 4];
-        for (bias, row) in biases.iter_mut().zip(&self.rows) {
-            *bias = number(self.scale, row.biases, b / self.blocks_per_group);
-        }
-        s.q_load(biases)
+    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
+        two(s, self.kind, &self.biases, a >> self.group, b >> self.group)
     }
 }
 
-/// Number `i` of a row of scales or biases.
+/// Numbers `a` and `b` of four rows, which are mostly the same.
 #[inline(always)]
-fn number(kind: Plain, bytes: &[u8], i: usize) -> f32 {
+fn two<S: Simd>(s: S, kind: Plain, rows: &[&[u8]; 4], a: usize, b: usize) -> [S::Q; 2] {
+    let first = four(s, kind, rows, a);
+    [first, if a == b { first } else { four(s, kind, rows, b) }]
+}
+
+/// Number `i` of four rows of scales or biases.
+#[inline(always)]
+fn four<S: Simd>(s: S, kind: Plain, rows: &[&[u8]; 4], i: usize) -> S::Q {
+    let [a, b, c, d] = rows;
     match kind {
-        Plain::F32 => {
-            let b = &bytes[4 * i..][..4];
-            f32::from_le_bytes([b[0], b[1], b[2], b[3]])
-        }
-        Plain::F16 => half::f16::from_bits(half(&bytes[2 * i..])).to_f32(),
-        Plain::BF16 => half::bf16::from_bits(half(&bytes[2 * i..])).to_f32(),
+        Plain::F32 => s.q_load([word(a, i), word(b, i), word(c, i), word(d, i)]),
+        Plain::F16 => s.q_f16([&half(a, i), &half(b, i), &half(c, i), &half(d, i)]),
+        // The upper half of an f32.
+        Plain::BF16 => s.q_load([upper(a, i), upper(b, i), upper(c, i), upper(d, i)]),
     }
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], i: usize) -> f32 {
+    f32::from_le_bytes(bytes.as_chunks().0[i])
+}
+
+#[inline(always)]
+fn half(bytes: &[u8], i: usize) -> [u8; 4] {
+    let [low, high] = bytes.as_chunks().0[i];
+    [low, high, 0, 0]
+}
+
+#[inline(always)]
+fn upper(bytes: &[u8], i: usize) -> f32 {
+    let [low, high] = bytes.as_chunks().0[i];
+    f32::from_le_bytes([0, 0, low, high])
 }

@@ -6,6 +6,10 @@
 //! - the next rows fetched into L1: 20 GB/s (64%);
 //! - vectors added at 512 bits before they are halved (9 shuffles for 24), the next rows fetched
 //!   into L2: 22 GB/s (70%). Fetching 1 to 4 KiB ahead is equal, 12 and 32 KiB are slower.
+//!
+//! And on one core of Milan with AVX2, 1024 weights of a row from the nearest caches: Q4_0 42 to
+//! 38 ns with products of weights up to 15 added in sixteen bits; MLX's four bits 235 to 50 ns with
+//! scales widened four at a time and groups found by shifting.
 
 use super::fetch;
 use crate::rounded::RoundedRow;
@@ -29,10 +33,10 @@ pub trait Pairs {
     fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
         s.sixteens_s(x)
     }
-    /// The scales of block `b`.
-    fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q;
-    /// What is added to every weight of block `b`.
-    fn biases<S: Simd>(&self, s: S, b: usize) -> S::Q;
+    /// The scales of blocks `a` and `b`, which follows it or is the same.
+    fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2];
+    /// What is added to every weight of blocks `a` and `b`.
+    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2];
 }
 
 /// The products of four rows with `x`.
@@ -45,15 +49,17 @@ pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) 
         fetch(s, ahead, pair, 8 * P::BYTES);
         let add = [lacking::<S, P>(x, a), lacking::<S, P>(x, b)];
         let (first, second) = products(s, rows, a, b, q, add);
-        sum = add_block(s, rows, x, a, first, sum);
-        sum = add_block(s, rows, x, b, second, sum);
+        let (scales, biases) = (rows.scales(s, a, b), rows.biases(s, a, b));
+        sum = add_block::<S, P>(s, x, a, first, scales[0], biases[0], sum);
+        sum = add_block::<S, P>(s, x, b, second, scales[1], biases[1], sum);
     }
     if !last.is_empty() {
         let b = 2 * pairs.len();
         let mut q = [0; 64];
         q[..32].copy_from_slice(last);
         let (only, _) = products(s, rows, b, b, &q, [lacking::<S, P>(x, b), 0]);
-        sum = add_block(s, rows, x, b, only, sum);
+        let (scales, biases) = (rows.scales(s, b, b), rows.biases(s, b, b));
+        sum = add_block::<S, P>(s, x, b, only, scales[0], biases[0], sum);
     }
     s.q_store(sum)
 }
@@ -92,19 +98,20 @@ fn products<S: Simd, P: Pairs>(
 #[inline(always)]
 fn add_block<S: Simd, P: Pairs>(
     s: S,
-    rows: &P,
     x: RoundedRow<'_>,
     b: usize,
     dots: S::Q,
+    scales: S::Q,
+    biases: S::Q,
     sum: S::Q,
 ) -> S::Q {
     let dx = x.scales[b];
-    let sum = s.q_fma(s.q_scale(rows.scales(s, b), dx), dots, sum);
+    let sum = s.q_fma(s.q_scale(scales, dx), dots, sum);
     if !P::BIASED {
         return sum;
     }
     let total = s.q_load([sum32(x.sums, b) as f32; 4]);
-    s.q_fma(s.q_scale(rows.biases(s, b), dx), total, sum)
+    s.q_fma(s.q_scale(biases, dx), total, sum)
 }
 
 /// What the products of block `b` lack, since the offset is not taken off the weights.

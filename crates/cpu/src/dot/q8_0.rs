@@ -33,12 +33,12 @@ impl Pairs for Q8_0<'_> {
     }
 
     #[inline(always)]
-    fn scales<S: Simd>(&self, s: S, b: usize) -> S::Q {
-        halves::<S, BYTES, 0>(s, &self.0, b)
+    fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
+        [halves::<S, BYTES, 0>(s, &self.0, a), halves::<S, BYTES, 0>(s, &self.0, b)]
     }
 
     #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, _: usize) -> S::Q {
-        s.q_load([0.0; 4])
+    fn biases<S: Simd>(&self, s: S, _: usize, _: usize) -> [S::Q; 2] {
+        [s.q_load([0.0; 4]); 2]
     }
 }
