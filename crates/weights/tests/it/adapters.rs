@@ -59,3 +59,28 @@ fn a_matrix_is_told_from_a_fused_one_by_its_height() {
     let (_, wrong) = pairs("adapter-wrong", "mlp.up_proj", 12, &wanted);
     assert!(wrong.unwrap_err().to_string().contains("has the shape [12, 3]"));
 }
+
+#[test]
+fn rows_in_another_order_are_refused() {
+    let (base, adapter) = (Dir::new("adapter-order"), Dir::new("adapter-order-adapter"));
+    let model = base.write("model.gguf", writer::Gguf::llama().bytes());
+    let config = json!({"peft_type": "LORA", "r": RANK, "lora_alpha": 6});
+    adapter.write("adapter_config.json", config.to_string());
+    for (module, wanted, is_fine) in [
+        ("q_proj", part(Part::Q, 8), false),
+        ("k_proj", part(Part::K, 8), false),
+        ("v_proj", part(Part::V, 8), true),
+    ] {
+        let name = |which| {
+            format!("base_model.model.model.layers.0.self_attn.{module}.lora_{which}.weight")
+        };
+        let tensors = [Tensor::f32(&name("A"), &[RANK, 6]), Tensor::f32(&name("B"), &[8, RANK])];
+        adapter.write("adapter_model.safetensors", safetensors(&tensors));
+        let mut source = Source::open(&model).unwrap();
+        source.lay_over(adapter.path(), 1.0).unwrap();
+        match source.pairs(&[wanted]) {
+            Ok(pairs) => assert!(is_fine && pairs.len() == 1, "{module}"),
+            Err(error) => assert!(!is_fine && error.to_string().contains("another order")),
+        }
+    }
+}
