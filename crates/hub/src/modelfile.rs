@@ -4,19 +4,19 @@
 //! between `"""`, over several lines; `#` begins a comment.
 
 use crate::HubError;
-use crate::recipe::{ROLES, Recipe};
+use crate::recipe::{Adapter, ROLES, Recipe};
 
 /// A Modelfile's content.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Modelfile {
     /// A model's name, or a path from the Modelfile's directory.
     pub from: String,
-    /// What is laid over it.
+    /// What is laid over it; adapters' paths are meant from the Modelfile's directory.
     pub recipe: Recipe,
 }
 
 const QUOTES: &str = "\"\"\"";
-const INSTRUCTIONS: &str = "FROM, PARAMETER, SYSTEM, TEMPLATE, MESSAGE, LICENSE";
+const INSTRUCTIONS: &str = "FROM, PARAMETER, SYSTEM, TEMPLATE, MESSAGE, LICENSE, ADAPTER";
 
 impl Modelfile {
     /// Reads a Modelfile; `file` is what errors call it.
@@ -77,11 +77,12 @@ fn add(to: &mut Recipe, instruction: &str, key: &str, value: String) -> Result<(
             }
             to.messages.push((role, value));
         }
-        "ADAPTER" => {
-            return Err("ADAPTER cannot be honoured: this version has no LoRA adapters; merge it \
-                        into the model first"
-                .to_owned());
+        "ADAPTER" if value.is_empty() => {
+            return Err(
+                "ADAPTER names no file; give a GGUF adapter or a directory of PEFT's".into()
+            );
         }
+        "ADAPTER" => to.adapters.push(Adapter { path: value.into(), scale: 1.0 }),
         _ => return Err(format!("`{instruction}` is no instruction; there are {INSTRUCTIONS}")),
     }
     Ok(())
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_by_line() {
         for (text, line, word) in [
-            ("FROM a\nADAPTER x.gguf", 2, "LoRA"),
+            ("FROM a\nADAPTER", 2, "names no file"),
             ("FROM a\n\nPARAMETER num_gpu 1", 3, "num_gpu"),
             ("FROM a\nPARAMETER temperature warm", 2, "warm"),
             ("FROM a\nMESSAGE judge no", 2, "judge"),

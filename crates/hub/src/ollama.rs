@@ -10,7 +10,7 @@ use crate::client::{Ask, Client, Listener};
 use crate::digest::Digest;
 use crate::listing::shorten;
 use crate::name::OllamaName;
-use crate::recipe::Recipe;
+use crate::recipe::{Adapter, Recipe};
 use crate::{HubError, limits};
 
 /// A model's manifest.
@@ -58,6 +58,8 @@ struct Message {
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// The layer that holds the weights.
 pub const MODEL: &str = "model";
+/// A layer that holds an adapter over them.
+pub const ADAPTER: &str = "adapter";
 
 impl Manifest {
     /// Reads a manifest; what is wrong with it, if it is none.
@@ -85,9 +87,6 @@ impl Manifest {
     /// The layer with the weights, if Russet can use it as it is.
     pub fn model(&self, name: &OllamaName) -> Result<&Layer, HubError> {
         let none = |hint: &str| HubError::NoModel { repo: name.to_string(), hint: hint.to_owned() };
-        if self.layers.iter().any(|layer| layer.kind == "adapter") {
-            return Err(none("it lays an ADAPTER over a model, which this version cannot do"));
-        }
         let model = self.layers.iter().find(|layer| layer.kind == MODEL);
         model.ok_or_else(|| none("its weights are in no GGUF layer; pull it from hf.co instead"))
     }
@@ -154,6 +153,7 @@ impl Store<'_> {
                 "system" => recipe.system = Some(text()?),
                 "license" => recipe.licenses.push(text()?),
                 "params" => settings(&text()?, &path, &mut recipe, &mut notes)?,
+                ADAPTER => recipe.adapters.push(Adapter { path, scale: 1.0 }),
                 "messages" => recipe.messages = messages(&text()?, &path)?,
                 _ => {}
             }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::HubError;
 use crate::cache::{names_in, read_small, write_whole};
 use crate::name::Short;
-use crate::recipe::Recipe;
+use crate::recipe::{Adapter, Recipe};
 use crate::transfer::Lock;
 
 /// The directory that Russet keeps things in.
@@ -40,6 +40,9 @@ struct Kept {
     messages: Vec<(String, String)>,
     #[serde(default)]
     licenses: Vec<String>,
+    /// Absolute paths and factors.
+    #[serde(default)]
+    adapters: Vec<(PathBuf, f32)>,
 }
 
 impl Own<'_> {
@@ -50,18 +53,24 @@ impl Own<'_> {
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| {
             HubError::damaged(&path, format!("it is no record of a name ({error}); remove it"))
         })?;
-        let Kept { from, parameters, system, template, messages, licenses } = kept;
-        let recipe = Recipe { settings: parameters, system, template, messages, licenses };
+        let Kept { from, parameters, system, template, messages, licenses, adapters } = kept;
+        let adapters = adapters.into_iter().map(|(path, scale)| Adapter { path, scale }).collect();
+        let recipe =
+            Recipe { settings: parameters, system, template, messages, licenses, adapters };
         Ok(Some(Record { from, recipe }))
     }
 
     /// Makes or replaces a name.
     pub fn write(&self, name: &Short, record: &Record) -> Result<(), HubError> {
         let Record { from, recipe } = record.clone();
-        let Recipe { settings, system, template, messages, licenses } = recipe;
-        let kept = Kept { from, parameters: settings, system, template, messages, licenses };
-        let text = serde_json::to_vec_pretty(&kept).expect("texts are always JSON");
-        write_whole(&self.path(name), &text)
+        let Recipe { settings, system, template, messages, licenses, adapters } = recipe;
+        let adapters = adapters.into_iter().map(|adapter| (adapter.path, adapter.scale)).collect();
+        let parameters = settings;
+        let kept = Kept { from, parameters, system, template, messages, licenses, adapters };
+        let path = self.path(name);
+        let text = serde_json::to_vec_pretty(&kept)
+            .map_err(|error| HubError::damaged(&path, format!("a path is no text ({error})")))?;
+        write_whole(&path, &text)
     }
 
     /// Forgets a name.

@@ -1,5 +1,8 @@
 //! What is laid over a model's files: settings, instructions, a template, the beginning of a
-//! conversation. It comes from a Modelfile or from the layers of a model in Ollama's store.
+//! conversation, adapters. It comes from a Modelfile or from the layers of a model in Ollama's
+//! store.
+
+use std::path::PathBuf;
 
 /// What is laid over a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +17,17 @@ pub struct Recipe {
     pub messages: Vec<(String, String)>,
     /// Licenses, kept and not read.
     pub licenses: Vec<String>,
+    /// Adapters over the weights, in order.
+    pub adapters: Vec<Adapter>,
+}
+
+/// An adapter over a model's weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// A file or a directory.
+    pub path: PathBuf,
+    /// A factor on it.
+    pub scale: f32,
 }
 
 /// What a setting's value is.
@@ -107,12 +121,15 @@ impl Recipe {
         let messages = if self.messages.is_empty() { base.messages } else { self.messages };
         let mut licenses = base.licenses;
         licenses.append(&mut self.licenses);
+        let mut adapters = base.adapters;
+        adapters.append(&mut self.adapters);
         Recipe {
             settings,
             system: self.system.or(base.system),
             template: self.template.or(base.template),
             messages,
             licenses,
+            adapters,
         }
     }
 

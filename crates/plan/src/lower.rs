@@ -1,5 +1,6 @@
 //! From a description to a program: the only place that looks inside mixers and feed-forwards.
 
+mod adapters;
 mod attention;
 mod delta;
 mod ffn;
@@ -7,6 +8,8 @@ mod latent;
 mod memory;
 
 use crate::arena;
+pub use adapters::Pair;
+use adapters::Pairs;
 use ffn::act;
 use model::{Block, Ffn, Layer, Mixer, Norm, Pairing, Part as P, PerLayer, Scaling, Spec};
 use ops::{
@@ -40,15 +43,26 @@ pub enum PlanError {
     /// The tensors are not those that the model demands.
     #[error(transparent)]
     Weights(#[from] weights::WeightError),
+    /// An adapter's matrices stand beside one that is no plain product's.
+    #[error(
+        "tensor `{tensor}` of an adapter stands beside a matrix that is used otherwise than in a \
+         plain product; merge the adapter into the model and use that"
+    )]
+    Adapter {
+        /// The adapter's tensor.
+        tensor: String,
+    },
 }
 
-/// Lowers `spec` with `weights`, one for each of [`Spec::weights`] in that order.
+/// Lowers `spec` with `weights`: one for each of [`Spec::weights`] in that order, then those that
+/// `pairs` name, which are laid over them in their order.
 ///
 /// # Errors
-/// None yet: whatever a description can say, the list of operations can do.
+/// Where a pair stands beside no matrix of a plain product.
 pub fn lower(
     spec: &Spec,
     weights: Vec<WeightInfo>,
+    pairs: &[Pair],
     options: &Options,
 ) -> Result<Program, PlanError> {
     let mut ids = HashMap::new();
@@ -57,8 +71,10 @@ pub fn lower(
     }
     let program = Program { name: "main", weights, ..Program::default() };
     let (layer, own, kept) = (None, None, BTreeMap::new());
-    let mut lowering = Lowering { spec, options, ids, program, layer, own, kept };
+    let pairs = Pairs::new(pairs);
+    let mut lowering = Lowering { spec, options, ids, program, pairs, layer, own, kept };
     lowering.all();
+    lowering.pairs.all_laid(&lowering.program)?;
     let mut program = lowering.program;
     arena::lay_out(&mut program);
     Ok(program)
@@ -69,6 +85,7 @@ struct Lowering<'a> {
     options: &'a Options,
     ids: HashMap<(model::Part, Option<u32>), WeightId>,
     program: Program,
+    pairs: Pairs,
     layer: Option<u32>,
     /// The slot of what each layer gets besides the stream.
     own: Option<Slot>,
@@ -279,8 +296,10 @@ impl Lowering<'_> {
     }
 
     fn stage(&mut self, ops: impl IntoIterator<Item = Op>) {
-        let ops = ops.into_iter().collect();
-        self.program.stages.push(Stage { layer: self.layer, ops });
+        let mut ops: Vec<Op> = ops.into_iter().collect();
+        let after = self.adapted(&mut ops);
+        let stages = [ops].into_iter().chain(after).map(|ops| Stage { layer: self.layer, ops });
+        self.program.stages.extend(stages);
     }
 
     fn rotation(&mut self, rope: &model::Rope) -> RopeId {

@@ -34,7 +34,7 @@ fn program() -> Program {
         cols: w.cols as usize,
     };
     let weights = spec.weights().into_iter().map(info).collect();
-    lower(&spec, weights, &Options { form: Form::Fast, kv: KvKind::F16 }).unwrap()
+    lower(&spec, weights, &[], &Options { form: Form::Fast, kv: KvKind::F16 }).unwrap()
 }
 
 #[test]

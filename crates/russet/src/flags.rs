@@ -6,7 +6,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use hub::{Adapter, Found};
 
 use crate::commands;
 
@@ -103,6 +106,19 @@ pub struct ModelArgs {
     flag: Option<String>,
     #[command(flatten)]
     pub hub: HubArgs,
+    #[command(flatten)]
+    pub lora: LoraArgs,
+}
+
+/// What is laid over the model's weights.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LoraArgs {
+    /// A LoRA adapter over the model: a GGUF file or a directory of PEFT's; may be repeated
+    #[arg(long, value_name = "PATH")]
+    lora: Vec<PathBuf>,
+    /// The same with a factor on it, as in adapter.gguf:0.5; may be repeated
+    #[arg(long, value_name = "PATH:SCALE")]
+    lora_scaled: Vec<String>,
 }
 
 /// What computes.
@@ -315,6 +331,23 @@ impl TableArgs {
     }
 }
 
+impl LoraArgs {
+    /// Lays the adapters over a model that was found, those with a factor last.
+    pub fn lay(&self, found: &mut Found) -> anyhow::Result<()> {
+        let plain = |path: &PathBuf| Ok(Adapter { path: path.clone(), scale: 1.0 });
+        let scaled = |text: &String| {
+            let read = || {
+                let (path, scale) = text.rsplit_once(':')?;
+                Some(Adapter { path: path.into(), scale: scale.parse().ok()? })
+            };
+            read().with_context(|| format!("--lora-scaled is `{text}`; write adapter.gguf:0.5"))
+        };
+        let all = self.lora.iter().map(plain).chain(self.lora_scaled.iter().map(scaled));
+        found.recipe.adapters.extend(all.collect::<anyhow::Result<Vec<_>>>()?);
+        Ok(())
+    }
+}
+
 impl ModelArgs {
     /// The model's name.
     pub fn name(&self) -> &str {
@@ -369,7 +402,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["-np", "--parallel", "--max-num-seqs", "--decode-concurrency"],
         "this version answers one prompt at a time; leave it out",
     ),
-    (&["--lora", "--adapter-path"], "this version has no adapters; use a merged model"),
+    (&["--adapter-path"], "MLX's adapters are not read; give PEFT's or llama.cpp's with --lora"),
     (
         &["-md", "--draft-model", "--num-draft-tokens", "--spec-type"],
         "this version does not speculate; leave it out",

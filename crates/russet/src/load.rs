@@ -12,8 +12,8 @@ use tokens::Vocab;
 
 use crate::download;
 use crate::flags::{
-    Backend, BatchArgs, ContextArgs, HubArgs, KvType, Numerics, PrecisionArgs, ResourceArgs,
-    SamplingArgs,
+    Backend, BatchArgs, ContextArgs, HubArgs, KvType, LoraArgs, ModelArgs, Numerics, PrecisionArgs,
+    ResourceArgs, SamplingArgs,
 };
 use crate::machine;
 use crate::terminal;
@@ -65,31 +65,33 @@ impl PrecisionArgs {
 }
 
 /// Opens a model with the settings of the flags; one that is not here is downloaded.
-pub fn open(name: &str, hub: &HubArgs, precision: &PrecisionArgs) -> anyhow::Result<Opened> {
-    let found = download::found(&hub.hub(), name)?;
+pub fn open(model: &ModelArgs, precision: &PrecisionArgs) -> anyhow::Result<Opened> {
+    let mut found = download::found(&model.hub.hub(), model.name())?;
+    model.lora.lay(&mut found)?;
     Ok(Opened::of(found, precision.form(), precision.kv()?)?)
 }
 
 /// The same for whoever reads headers only: those of a model that is not here are enough. They are
 /// gone when the second value is.
 pub fn headers(
-    name: &str,
-    hub: &HubArgs,
+    model: &ModelArgs,
     precision: &PrecisionArgs,
 ) -> anyhow::Result<(Opened, Option<Headers>)> {
-    let (found, headers) = download::headers(&hub.hub(), name)?;
+    let (mut found, headers) = download::headers(&model.hub.hub(), model.name())?;
+    model.lora.lay(&mut found)?;
     Ok((Opened::of(found, precision.form(), precision.kv()?)?, headers))
 }
 
 /// Opens and loads a model while a spinner says so.
 pub fn model(
     name: &str,
-    hub: &HubArgs,
+    (hub, lora): (&HubArgs, &LoraArgs),
     precision: &PrecisionArgs,
     batch: &BatchArgs,
     context: &ContextArgs,
 ) -> anyhow::Result<Model> {
-    let found = download::found(&hub.hub(), name)?;
+    let mut found = download::found(&hub.hub(), name)?;
+    lora.lay(&mut found)?;
     let spinner = terminal::spinner(format!("loading {name}"));
     let options =
         Options { chunk: batch.ubatch.into(), context: context.context, ..Options::default() };

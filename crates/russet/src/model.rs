@@ -107,10 +107,13 @@ impl Opened {
     /// # Errors
     /// Where its files are not as they should be, or Russet does not run its kind.
     pub fn of(found: Found, form: Form, kv: KvKind) -> Result<Opened, Error> {
-        let source = match found.at {
+        let mut source = match found.at {
             At::Builtin => builtin()?,
             At::Path(path) => Source::open(&path)?,
         };
+        for adapter in &found.recipe.adapters {
+            source.lay_over(&adapter.path, adapter.scale)?;
+        }
         let plan = plan::plan(&source, &plan::Options { form, kv })?;
         Ok(Opened { name: found.name, source, plan, recipe: found.recipe })
     }

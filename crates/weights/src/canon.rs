@@ -219,7 +219,8 @@ impl Search<'_> {
         }
         let change = change(self.origin, spec.part);
         let kind = if change == Change::None { kind } else { Kind::F32 };
-        Ok(Bound { spec: *spec, kind, name: info.name.clone(), tensor, share, change })
+        let (spec, name, adapter) = (*spec, info.name.clone(), None);
+        Ok(Bound { spec, kind, name, tensor, share, change, adapter })
     }
 
     /// Whole numbers, which no kernel reads: they become f32 when they are loaded.
@@ -232,7 +233,7 @@ impl Search<'_> {
             return Err(self.directory.no_weights(info));
         }
         let (name, share, change) = (info.name.clone(), Share::Numbers, Change::None);
-        Ok(Bound { spec, kind: Kind::F32, name, tensor, share, change })
+        Ok(Bound { spec, kind: Kind::F32, name, tensor, share, change, adapter: None })
     }
 
     /// The tensor that holds the part, the rows in it that are the part's (of a vector, numbers;

@@ -71,6 +71,8 @@ pub struct Bound {
     pub(crate) share: Share,
     /// What is done to its numbers.
     pub(crate) change: Change,
+    /// The adapter whose tensor it is; the model's own if none.
+    pub(crate) adapter: Option<usize>,
 }
 
 /// How much of a tensor a part is; files fuse parts that share their input.

@@ -70,6 +70,20 @@ pub enum WeightError {
         /// How many there are.
         count: usize,
     },
+    /// An adapter has tensors that stand beside no matrix of the model.
+    #[error(
+        "{file}: tensor `{tensor}` stands beside no matrix of the model that an adapter can be \
+         laid over ({count} such in all); use the model that it was made for, and where it belongs \
+         to an embedding, a norm or an expert, merge it into that"
+    )]
+    Unfit {
+        /// The file's name.
+        file: String,
+        /// The first such tensor.
+        tensor: String,
+        /// How many there are.
+        count: usize,
+    },
     /// A tensor of another shape than the metadata says.
     #[error(
         "{file}: tensor `{tensor}` has the shape {found}, the metadata asks for {expected}; the \

@@ -115,6 +115,11 @@ impl Config {
         self.json.get(key).filter(|value| !value.is_null())
     }
 
+    /// Every key and its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.json.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     pub fn invalid(&self, key: &str, found: &Value, expected: &'static str) -> WeightError {
         let (file, key, found) = (self.file.clone(), key.to_owned(), show(found));
         WeightError::Config { file, key, found, expected }

@@ -5,6 +5,7 @@
 //! the file. Tokenizers, programs and devices are not known here.
 #![deny(unsafe_code)]
 
+mod adapter;
 mod canon;
 mod directory;
 mod error;
@@ -21,6 +22,7 @@ mod sampling;
 mod side;
 mod source;
 
+pub use adapter::{Adapter, Pair};
 pub use directory::{Bound, Container, TensorInfo};
 pub use error::WeightError;
 pub use gguf::{

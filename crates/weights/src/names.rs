@@ -219,6 +219,21 @@ pub const ROPE_SHORT: &str = "rope_factors_short.weight";
 /// q and k rows the converter reorders.
 pub const NEIGHBOURS: &[&str] = &["deepseek2", "llama", "granite", "mistral3", "smollm3"];
 
+/// Whether GGUF files of an architecture have a matrix's rows in another order than Hugging Face's.
+pub fn is_reordered(architecture: &str, part: Part) -> bool {
+    let delta = [
+        Part::DeltaInput,
+        Part::DeltaGate,
+        Part::DeltaAll,
+        Part::DeltaBeta,
+        Part::DeltaDecay,
+        Part::DeltaGates,
+        Part::DeltaOut,
+    ];
+    PERMUTED.contains(&architecture) && [Part::Q, Part::K].contains(&part)
+        || TILED.contains(&architecture) && delta.contains(&part)
+}
+
 /// The names that a part may have, the likeliest first.
 pub fn names(style: Style, part: Part, layer: Option<u32>) -> impl Iterator<Item = String> {
     let rows = NAMES.iter().filter(move |row| row.0 == part);

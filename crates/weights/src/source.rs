@@ -7,11 +7,12 @@ use std::sync::Arc;
 use blocks::{Bytes, Tensor};
 use model::{Meta, WeightSpec};
 
+use crate::adapter::{Adapter, Base};
 use crate::canon::Origin;
 use crate::directory::Directory;
 use crate::hf::{self, Config};
 use crate::names::{self, Style};
-use crate::{Bound, Container, Gguf, SafeFile, SamplingDefaults, SideFiles, TensorInfo};
+use crate::{Bound, Container, Gguf, Pair, SafeFile, SamplingDefaults, SideFiles, TensorInfo};
 use crate::{WeightError, canon, meta, mmap, quant};
 
 /// An opened model: metadata and a directory of tensors, mapped, nothing read.
@@ -27,6 +28,7 @@ pub struct Source {
     side: SideFiles,
     sampling: SamplingDefaults,
     unknown_keys: Vec<String>,
+    adapters: Vec<Adapter>,
 }
 
 /// More parts than any model is split into.
@@ -112,6 +114,7 @@ impl Source {
             sampling: SamplingDefaults::from_gguf(&gguf),
             side: SideFiles::default(),
             unknown_keys: Vec::new(),
+            adapters: Vec::new(),
             gguf: Some(gguf),
             path,
             style,
@@ -167,6 +170,7 @@ impl Source {
             side,
             sampling,
             unknown_keys,
+            adapters: Vec::new(),
         })
     }
 
@@ -185,12 +189,44 @@ impl Source {
         canon::bind(&self.directory, origin, &self.ignored, wanted)
     }
 
+    /// Lays an adapter over the model, after those that it has; `scale` is a factor on it.
+    ///
+    /// # Errors
+    /// As [`Adapter::open`]. Whether it fits is found by [`Source::pairs`].
+    pub fn lay_over(&mut self, path: &Path, scale: f32) -> Result<(), WeightError> {
+        self.adapters.push(Adapter::open(path, scale)?);
+        Ok(())
+    }
+
+    /// The adapters in their order.
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
+    }
+
+    /// The adapters' matrices beside those that a model demands, adapter by adapter.
+    ///
+    /// # Errors
+    /// Where an adapter was made for another model, or has a tensor that fits nothing.
+    pub fn pairs(&self, wanted: &[WeightSpec]) -> Result<Vec<Pair>, WeightError> {
+        let named = self.gguf.as_ref().and_then(|gguf| gguf.text("general.architecture"));
+        let architecture = named.unwrap_or_else(|| family(&self.meta));
+        let base = Base { style: self.style, architecture };
+        let mut all = Vec::new();
+        for (nth, adapter) in self.adapters.iter().enumerate() {
+            all.extend(adapter.pairs(nth, base, wanted)?);
+        }
+        Ok(all)
+    }
+
     /// A part where it lies in the file; nothing is copied unless [`Source::repacked`] says so.
     ///
     /// # Errors
     /// Where the tensor's bytes do not match its shape.
     pub fn load(&self, bound: &Bound) -> Result<Tensor, WeightError> {
-        self.directory.load(bound)
+        match bound.adapter {
+            Some(nth) => self.adapters[nth].load(bound),
+            None => self.directory.load(bound),
+        }
     }
 
     /// Why some matrices are not read where they lie but repacked into memory, and the bytes that

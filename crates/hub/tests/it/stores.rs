@@ -60,8 +60,9 @@ fn a_model_of_ollama_is_used_in_place_with_its_layers() {
         assert!(found.notes.iter().any(|note| note.contains("num_gpu")), "{:?}", found.notes);
     }
     assert!(home.hub().find("ollama://someone/theirs").is_ok());
-    let error = home.hub().find("adapted").expect_err("an adapter").to_string();
-    assert!(error.contains("ADAPTER"), "{error}");
+    let adapted = home.hub().find("adapted").expect("an adapter").recipe.adapters;
+    let [adapter] = &adapted[..] else { panic!("{adapted:?}") };
+    assert_eq!((fs::read(&adapter.path).expect("a blob"), adapter.scale), (b"GGUF".to_vec(), 1.0));
     for model in home.hub().list().expect("a list") {
         assert!(home.hub().find(&model.name).is_ok(), "{}", model.name);
         assert!(!model.ours && model.store == StoreKind::Ollama);

@@ -98,7 +98,7 @@ pub struct Test {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tests = tests(&args)?;
-    let opened = load::open(args.model.name(), &args.model.hub, &args.precision)?;
+    let opened = load::open(&args.model, &args.precision)?;
     let isa = machine::isa()?;
     let threads = match &args.threads[..] {
         [] => vec![machine::threads()],

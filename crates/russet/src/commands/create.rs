@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use hub::Modelfile;
+use russet::{Form, KvKind, Opened};
 
 use crate::download;
 use crate::flags::HubArgs;
@@ -16,8 +17,8 @@ use crate::vocab::Texts;
 ///
 /// FROM names the model, or a path from the Modelfile's directory; PARAMETER settings become its
 /// defaults, SYSTEM what it is told, MESSAGE how a conversation begins, TEMPLATE (in Jinja) its
-/// chat template; LICENSE is kept. What cannot be honoured is refused by its line. No weights are
-/// copied.
+/// chat template; ADAPTER names a LoRA adapter likewise; LICENSE is kept. What cannot be honoured
+/// is refused by its line. No weights are copied.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The new name: name or name:tag
@@ -33,7 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let file = args.file.display().to_string();
     let text = fs::read_to_string(&args.file)
         .with_context(|| format!("cannot read {file}; give a Modelfile with --file"))?;
-    let Modelfile { from, recipe } = Modelfile::parse(&file, &text)?;
+    let Modelfile { from, mut recipe } = Modelfile::parse(&file, &text)?;
     let hub = args.hub.hub();
     let from = beside(&args.file, &from);
     let found = download::found(&hub, &from)?;
@@ -52,6 +53,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         } else {
             tokens::Template::new(template).with_context(|| format!("{file}: TEMPLATE"))?;
         }
+    }
+    for adapter in &mut recipe.adapters {
+        let path = args.file.parent().unwrap_or(Path::new("")).join(&adapter.path);
+        adapter.path = fs::canonicalize(&path)
+            .with_context(|| format!("{file}: ADAPTER {} cannot be opened", path.display()))?;
+    }
+    if !recipe.adapters.is_empty() {
+        let mut found = found;
+        found.recipe.adapters.extend(recipe.adapters.clone());
+        let opened = Opened::of(found, Form::Fast, KvKind::F16);
+        opened.with_context(|| format!("{file}: ADAPTER"))?;
     }
     hub.create(&args.name, &from, recipe)?;
     eprintln!("{} is made; `russet run {}` uses it", args.name, args.name);

@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (opened, _headers) = load::headers(args.model.name(), &args.model.hub, &args.precision)?;
+    let (opened, _headers) = load::headers(&args.model, &args.precision)?;
     let program = &opened.plan.program;
     let mut text = plan::explain(program);
     text.push('\n');

@@ -12,7 +12,7 @@ use russet::{Model, Opened, Options};
 use serde_json::json;
 
 use crate::download;
-use crate::flags::{BatchArgs, ModelArgs, PrecisionArgs, ResourceArgs};
+use crate::flags::{BatchArgs, LoraArgs, ModelArgs, PrecisionArgs, ResourceArgs};
 use crate::terminal;
 use tally::{Distances, Losses, log_softmax};
 
@@ -65,8 +65,10 @@ const POSITIONS: usize = 32;
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.resources.start()?;
-    let mut model = args.load(args.model.name())?;
-    let mut base = args.kl.as_ref().map(|name| args.load(name)).transpose()?;
+    let mut model = args.load(args.model.name(), &args.model.lora)?;
+    // What is laid over the model is compared with a base without it.
+    let base = args.kl.as_ref().map(|name| args.load(name, &LoraArgs::default()));
+    let mut base = base.transpose()?;
     if let Some(base) = &mut base {
         let (ours, theirs) = (model.engine().vocab(), base.engine().vocab());
         ensure!(
@@ -96,12 +98,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    fn load(&self, name: &str) -> anyhow::Result<Model> {
+    fn load(&self, name: &str, lora: &LoraArgs) -> anyhow::Result<Model> {
         let (form, kv) = (self.precision.form(), self.precision.kv()?);
         let chunk = usize::from(self.batch.ubatch);
         let outputs = POSITIONS.min(chunk);
         let options = Options { form, kv, context: Some(self.context as usize), chunk, outputs };
-        let found = download::found(&self.model.hub.hub(), name)?;
+        let mut found = download::found(&self.model.hub.hub(), name)?;
+        lora.lay(&mut found)?;
         Ok(Model::load(Opened::of(found, form, kv)?, &options)?)
     }
 }

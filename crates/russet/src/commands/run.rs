@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::flags::{
-    BatchArgs, ChatArgs, ContextArgs, HubArgs, PrecisionArgs, ResourceArgs, SamplingArgs,
+    BatchArgs, ChatArgs, ContextArgs, HubArgs, LoraArgs, PrecisionArgs, ResourceArgs, SamplingArgs,
 };
 use crate::load;
 use ask::Asker;
@@ -52,6 +52,8 @@ pub struct Args {
     #[command(flatten)]
     hub: HubArgs,
     #[command(flatten)]
+    lora: LoraArgs,
+    #[command(flatten)]
     context: ContextArgs,
     #[command(flatten)]
     resources: ResourceArgs,
@@ -75,7 +77,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--raw goes on with a text; give a PROMPT, which may be empty");
     }
     args.resources.start()?;
-    let model = load::model(&name, &args.hub, &args.precision, &args.batch, &args.context)?;
+    let model =
+        load::model(&name, (&args.hub, &args.lora), &args.precision, &args.batch, &args.context)?;
     let asker = Asker::new(model, &args)?;
     match prompt {
         Some(prompt) if args.raw => ask::raw(asker, &prompt, args.echo),

@@ -1,6 +1,6 @@
 //! `russet show`: what a model is, from its files' headers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ pub struct Args {
 const IGNORED_MAX: usize = 4;
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (opened, _headers) = load::headers(args.model.name(), &args.model.hub, &args.precision)?;
+    let (opened, _headers) = load::headers(&args.model, &args.precision)?;
     let text = if args.template { template(&opened.source)? } else { all(&opened)? };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -53,6 +53,7 @@ fn all(opened: &Opened) -> anyhow::Result<String> {
     let mut out = Lines::default();
     model(opened, &mut out);
     weights(opened, &mut out);
+    adapters(opened, &mut out);
     texts(&opened.source, &mut out)?;
     sampling(&opened.source, &mut out);
     metadata(&opened.source, &mut out);
@@ -164,7 +165,8 @@ fn rope(program: &Program, op: &Op) -> Option<String> {
 /// Bytes by block format, the largest first.
 fn weights(opened: &Opened, out: &mut Lines) {
     let mut by_kind: BTreeMap<String, (usize, u64, f64)> = BTreeMap::new();
-    for bound in &opened.plan.bound {
+    let own = opened.plan.bound.len() - 2 * opened.plan.adapted.len();
+    for bound in &opened.plan.bound[..own] {
         let weights = u64::from(bound.spec.rows) * u64::from(bound.spec.cols);
         let entry = by_kind.entry(bound.kind.name()).or_default();
         entry.0 += 1;
@@ -194,6 +196,26 @@ fn weights(opened: &Opened, out: &mut Lines) {
         };
         let some = &ignored[..ignored.len().min(IGNORED_MAX)];
         out.add("not needed", format!("{}{more}", some.join(", ")));
+    }
+}
+
+/// What is laid over the weights: rank, alpha and how many matrices each stands beside.
+fn adapters(opened: &Opened, out: &mut Lines) {
+    for (nth, adapter) in opened.source.adapters().iter().enumerate() {
+        let of_it = |pair: &&weights::Pair| pair.adapter == nth;
+        let pairs: Vec<_> = opened.plan.adapted.iter().filter(of_it).collect();
+        let ranks: BTreeSet<_> = pairs.iter().map(|pair| pair.a.spec.rows).collect();
+        let ranks: Vec<_> = ranks.iter().map(u32::to_string).collect();
+        let times = match adapter.scale() {
+            1.0 => String::new(),
+            scale => format!(", times {scale}"),
+        };
+        let (path, alpha, count) = (adapter.path().display(), adapter.alpha(), pairs.len());
+        let (rank, size) = (ranks.join(", "), bytes(adapter.file_bytes() as f64));
+        let text = format!(
+            "{path}: LoRA of rank {rank}, alpha {alpha}{times}, beside {count} matrices, {size}"
+        );
+        out.add("adapter", text);
     }
 }
 

@@ -46,7 +46,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         outputs: POSITIONS,
         ..Options::default()
     };
-    let found = download::found(&args.model.hub.hub(), args.model.name())?;
+    let mut found = download::found(&args.model.hub.hub(), args.model.name())?;
+    args.model.lora.lay(&mut found)?;
     let mut model = Model::load(Opened::of(found, options.form, options.kv)?, &options)?;
     let vocab = model.engine().vocab();
     ensure!(

@@ -17,10 +17,8 @@ type Said = Vec<(u32, u32)>;
 const COUNT: usize = 24;
 
 /// An engine for steps of so many ids of a prompt and so many sequences.
-fn engine(model: &Path, chunk: usize, sequences: usize) -> Engine {
-    let name = model.to_str().expect("a path in UTF-8");
-    let opened = Opened::open(name, Form::Fast, KvKind::F16).expect(name);
-    let weights = opened.weights().expect(name);
+fn engine(opened: Opened, chunk: usize, sequences: usize) -> Engine {
+    let weights = opened.weights().expect("weights");
     let runtime = engine::Runtime::new(vec![Arc::new(Cpu::new(Isa::best(), 2))], 1 << 30);
     let options = engine::Options {
         context: 128,
@@ -31,7 +29,7 @@ fn engine(model: &Path, chunk: usize, sequences: usize) -> Engine {
         kept: 0,
         ..engine::Options::default()
     };
-    runtime.load(0, Arc::new(opened.plan.program), weights, options).expect(name)
+    runtime.load(0, Arc::new(opened.plan.program), weights, options).expect("it loads")
 }
 
 /// What the engine says after each prompt, all of them at once.
@@ -53,8 +51,8 @@ fn answers(engine: &mut Engine, prompts: &[&[u32]]) -> Vec<Said> {
 }
 
 /// The ids of a reference.
-fn ids(model: &Path) -> Vec<u32> {
-    let file = SafeFile::open(&model.join("reference.safetensors")).expect("a reference");
+pub fn ids(reference: &Path) -> Vec<u32> {
+    let file = SafeFile::open(reference).expect("a reference");
     let bytes = file.tensor("input_ids").expect("ids").2;
     let ids = bytes.as_slice().as_chunks::<8>().0.iter().map(|id| i64::from_le_bytes(*id));
     ids.map(|id| u32::try_from(id).expect("an id")).collect()
@@ -70,22 +68,29 @@ fn models(folder: &str) -> Vec<std::path::PathBuf> {
     found
 }
 
+/// Holds that how a model's rows are cut into steps, and who shares them, changes no bit.
+pub fn no_bit_changes(name: &str, ids: &[u32], open: impl Fn() -> Opened) {
+    let engine = |chunk, sequences| engine(open(), chunk, sequences);
+    let prompts = [ids, &ids[..19], &ids[..5]];
+    let solo = prompts.map(|prompt| answers(&mut engine(64, 1), &[prompt]).remove(0));
+    assert!(solo.iter().all(|said| said.len() == COUNT), "{name}: it ended early");
+    for chunk in [1, 7] {
+        let said = answers(&mut engine(chunk, 1), &prompts[..1]);
+        assert_eq!(said[0], solo[0], "{name}: chunks of {chunk}");
+    }
+    for chunk in [64, 7] {
+        let said = answers(&mut engine(chunk, 3), &prompts);
+        assert_eq!(said, solo, "{name}: three at once, chunks of {chunk}");
+    }
+}
+
 #[test]
 fn chunks_and_company_change_no_bit_of_any_family() {
     let known = models("models").into_iter().chain(models("mlx"));
     for model in &known.chain(crate::memory::models()).collect::<Vec<_>>() {
-        let (ids, name) = (ids(model), model.display());
-        let prompts = [&ids[..], &ids[..19], &ids[..5]];
-        let solo = prompts.map(|prompt| answers(&mut engine(model, 64, 1), &[prompt]).remove(0));
-        assert!(solo.iter().all(|said| said.len() == COUNT), "{name}: it ended early");
-        for chunk in [1, 7] {
-            let said = answers(&mut engine(model, chunk, 1), &prompts[..1]);
-            assert_eq!(said[0], solo[0], "{name}: chunks of {chunk}");
-        }
-        for chunk in [64, 7] {
-            let said = answers(&mut engine(model, chunk, 3), &prompts);
-            assert_eq!(said, solo, "{name}: three at once, chunks of {chunk}");
-        }
+        let name = model.to_str().expect("a path in UTF-8");
+        let open = || Opened::open(name, Form::Fast, KvKind::F16).expect(name);
+        no_bit_changes(name, &ids(&model.join("reference.safetensors")), open);
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is compared with other programs' results lies in `../shared`, outside the repository; those
 //! tests say so loudly and do nothing where it is absent.
 
+mod adapters;
 mod agree;
 mod inside;
 mod latent;

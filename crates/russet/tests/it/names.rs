@@ -81,7 +81,28 @@ fn a_modelfile_makes_a_model_of_ones_own() {
     user.ok(&["rm", "mine", "other:v1"]);
     assert!(user.home.join("guide.gguf").exists());
 
-    for (line, word) in [("ADAPTER a.gguf", "LoRA"), ("PARAMETER num_gpu 1", "num_gpu")] {
+    let adapters = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adapters");
+    for file in ["base.gguf", "one.gguf", "one.reference.safetensors"] {
+        fs::copy(adapters.join(file), user.home.join(file)).expect("a copy");
+    }
+    user.write("Modelfile", "FROM ./base.gguf\nADAPTER ./one.gguf\n");
+    user.ok(&["create", "adapted", "-f", "Modelfile"]);
+    let verify = |model| user.ok(&["verify", model, "--reference", "one.reference.safetensors"]).0;
+    assert!(verify("adapted").contains("holds"));
+    assert!(user.ok(&["show", "adapted"]).0.contains("one.gguf: LoRA of rank 4, alpha 8"));
+    assert!(user.ok(&["explain", "adapted"]).0.contains("+q 32x4"));
+    user.write("Modelfile", "FROM ./guide.gguf\nADAPTER ./one.gguf\n");
+    let error = user.fails(&["create", "x"]);
+    assert!(error.contains("ADAPTER") && error.contains("has the shape [4, 32]"), "{error}");
+    let [base, adapter] =
+        ["base.gguf", "one.gguf"].map(|name| fs::read(adapters.join(name)).expect("a file"));
+    user.server.add_ollama("adapted", "latest", &[("model", &base), ("adapter", &adapter)]);
+    let registry = format!("ollama://{}/library/adapted", user.server.host);
+    assert!(verify(&registry).contains("holds"), "an adapter in Ollama's registry");
+
+    user.write("Modelfile", "FROM ./guide.gguf\nADAPTER a.gguf\n");
+    assert!(user.fails(&["create", "x"]).contains("ADAPTER a.gguf cannot be opened"));
+    for (line, word) in [("ADAPTER", "names no file"), ("PARAMETER num_gpu 1", "num_gpu")] {
         user.write("Modelfile", &format!("FROM ./guide.gguf\n{line}\n"));
         let error = user.fails(&["create", "x"]);
         assert!(error.contains(word) && error.contains("line 2"), "{error}");
