@@ -126,7 +126,7 @@ pub fn from_gguf(gguf: &Gguf, directory: &Directory) -> Result<Meta, WeightError
             meta.set("vocab", &format!("rows of {embed}"), Value::Int(rows));
         }
     }
-    if names::NEIGHBOURS.contains(&family) {
+    if names::turns_neighbours(family) {
         meta.set("rope_interleaved", "general.architecture", Value::Bool(true));
     }
     if names::TILED.contains(&family) {

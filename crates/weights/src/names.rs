@@ -215,9 +215,14 @@ pub const ROPE_DIVISORS: &str = "rope_freqs.weight";
 pub const ROPE_LONG: &str = "rope_factors_long.weight";
 pub const ROPE_SHORT: &str = "rope_factors_short.weight";
 
-/// GGUF architectures whose rotation turns neighbours: those of models made so, and of others whose
-/// q and k rows the converter reorders.
-pub const NEIGHBOURS: &[&str] = &["deepseek2", "llama", "granite", "mistral3", "smollm3"];
+/// GGUF architectures whose q and k rows the converter reorders, so that rotation turns neighbours.
+const PERMUTED: &[&str] = &["llama", "granite", "mistral3", "smollm3"];
+
+/// Whether rotation turns neighbours in GGUF files of an architecture: where rows are reordered so,
+/// and in DeepSeek's, which are made so.
+pub fn turns_neighbours(architecture: &str) -> bool {
+    architecture == "deepseek2" || PERMUTED.contains(&architecture)
+}
 
 /// Whether GGUF files of an architecture have a matrix's rows in another order than Hugging Face's.
 pub fn is_reordered(architecture: &str, part: Part) -> bool {
