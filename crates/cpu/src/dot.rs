@@ -3,6 +3,23 @@
 //! The formats that decode most models have their own; every other format with an integer form
 //! is unpacked block by block. All of them compute what [`ops::numerics::fast_dot`] states.
 
+/// The same of rows 0 to 3, as an array. A closure would be compiled without the processor's
+/// instructions, which it would have to call.
+macro_rules! four {
+    ($row:ident => $value:expr) => {
+        [
+            four!($row, 0, $value),
+            four!($row, 1, $value),
+            four!($row, 2, $value),
+            four!($row, 3, $value),
+        ]
+    };
+    ($row:ident, $number:literal, $value:expr) => {{
+        let $row = $number;
+        $value
+    }};
+}
+
 mod affine4;
 mod generic;
 mod minima;

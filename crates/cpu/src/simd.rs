@@ -22,7 +22,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`Simd::dot_us`] takes unsigned bytes above 127.
     const FULL_U8: bool;
-    /// Bytes of a row that [`Simd::dot_pair`] has side by side: 4, or 8 for matrix instructions.
+    /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
     /// Sixteen f32.
     type F: Copy;

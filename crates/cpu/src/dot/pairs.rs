@@ -75,23 +75,11 @@ fn products<S: Simd, P: Pairs>(
     add: [i32; 2],
 ) -> (S::Q, S::Q) {
     let q = P::activations(s, q);
-    let [w0, w1, w2, w3] = [
-        rows.weights(s, 0, a, b),
-        rows.weights(s, 1, a, b),
-        rows.weights(s, 2, a, b),
-        rows.weights(s, 3, a, b),
-    ];
+    let w = four!(r => rows.weights(s, r, a, b));
     if P::OFF == 128 && !S::FULL_U8 {
-        let zero = s.splat_i(0);
-        let dots = [
-            s.dot_ss(zero, w0, q),
-            s.dot_ss(zero, w1, q),
-            s.dot_ss(zero, w2, q),
-            s.dot_ss(zero, w3, q),
-        ];
-        return s.sum4_blocks(dots, add);
+        return s.sum4_blocks(four!(r => s.dot_ss(s.splat_i(0), w[r], q)), add);
     }
-    s.dot4_blocks([w0, w1, w2, w3], q, P::MAX, add)
+    s.dot4_blocks(w, q, P::MAX, add)
 }
 
 /// Adds one block's products to the sums.

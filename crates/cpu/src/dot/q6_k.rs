@@ -14,14 +14,13 @@ const BYTES: usize = 210;
 /// See [`super::dot4`].
 #[inline(always)]
 pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
-    let blocks = super::blocks::<BYTES>(rows, x.scales.len());
+    let rows = super::blocks::<BYTES>(rows, x.scales.len());
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
-        let four = [&blocks[0][b], &blocks[1][b], &blocks[2][b], &blocks[3][b]];
-        let scales =
-            [scales(s, four[0]), scales(s, four[1]), scales(s, four[2]), scales(s, four[3])];
+        let blocks = four!(r => &rows[r][b]);
+        let scales = four!(r => scales(s, blocks[r]));
         // Half of what the weights lack, which fits sixteen bits: it is added twice.
         let lacking = s.sums(&times(x.sums, -16));
         let mut dots = [s.splat_i(0); 4];
@@ -29,15 +28,10 @@ pub fn dot4<S: Simd>(s: S, rows: [Row<'_>; 4], x: RoundedRow<'_>, ahead: &[u8]) 
             *dots = s.dot_sums(s.dot_sums(*dots, lacking, scales), lacking, scales);
         }
         for j in 0..4 {
-            let w = [
-                weights(s, four[0], j),
-                weights(s, four[1], j),
-                weights(s, four[2], j),
-                weights(s, four[3], j),
-            ];
+            let w = four!(r => weights(s, blocks[r], j));
             dots = s.dot_runs(dots, w, s.load_s(&x.q[j]), scales, j);
         }
-        let d = s.q_scale(half_at_end(s, &blocks, b), dx);
+        let d = s.q_scale(half_at_end(s, &rows, b), dx);
         sum = s.q_fma(d, s.sum4_i(dots), sum);
     }
     s.q_store(sum)
