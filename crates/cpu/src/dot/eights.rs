@@ -38,10 +38,10 @@ pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
         let mut dots = [s.splat_i(0); 4];
         for j in 0..4 {
             let w = four!(r => E::weights(s, blocks[r], j));
-            dots = s.dot_runs(dots, w, s.load_s(&x.q[j]), scales, j);
+            dots = s.dot_runs::<false>(dots, w, s.load_s(&x.q[j]), scales, j);
         }
-        let d = s.q_scale(halves::<S, BYTES, 0>(s, &rows, b), dx);
-        let dmin = s.q_scale(halves::<S, BYTES, 2>(s, &rows, b), -dx);
+        let d = s.q_scale(halves(s, &rows, b, 0), dx);
+        let dmin = s.q_scale(halves(s, &rows, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(dots), sum);
         sum = s.q_fma(dmin, s.sum4_i(minima), sum);
     }
