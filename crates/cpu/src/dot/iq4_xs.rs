@@ -29,8 +29,10 @@ impl Runs<136> for IQ4XS {
         let low = (low | low << 16) & 0x0000_ffff_0000_ffff;
         let low = (low | low << 8) & 0x00ff_00ff_00ff_00ff;
         let low = (low | low << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-        let pairs: [[u8; 2]; 4] = bytemuck::cast((low | high << 4).to_le_bytes());
-        less_32(bytemuck::cast(pairs.map(|pair| [pair, pair])))
+        let bytes = low | high << 4;
+        // Each pair twice.
+        let pairs = |x: u64| (x & 0xffff | (x & 0xffff_0000) << 16) * 0x0001_0001;
+        less_32([pairs(bytes & 0xffff_ffff), pairs(bytes >> 32)])
     }
 
     #[inline(always)]

@@ -16,14 +16,14 @@ impl Runs<110> for Q3K {
     /// Low halves of all sixteen in eight bytes, then their pairs of high bits in four.
     #[inline(always)]
     fn scales(block: &[u8; 110]) -> [i8; 16] {
-        let word = |at: usize| u32::from_le_bytes(block[at..][..4].try_into().expect("four bytes"));
-        let (low, high) = ([word(96), word(100)], word(104));
-        let mut fours = [0; 4];
-        for (i, four) in fours.iter_mut().enumerate() {
-            let low = low[i % 2] >> (4 * (i / 2)) & 0x0f0f_0f0f;
-            *four = low | (high >> (2 * i) & 0x0303_0303) << 4;
-        }
-        less_32(bytemuck::cast(fours.map(u32::to_le_bytes)))
+        const HALVES: u64 = u64::from_le_bytes([0x0f; 8]);
+        const PAIRS: u64 = u64::from_le_bytes([0x03; 8]);
+        let low = u64::from_le_bytes(block[96..104].try_into().expect("eight bytes"));
+        let high = u32::from_le_bytes(block[104..108].try_into().expect("four bytes"));
+        // Bits 0 and 1 of each byte belong to the first four scales, bits 2 and 3 to the next.
+        let high = u64::from(high) | u64::from(high >> 2) << 32;
+        let first = low & HALVES | (high & PAIRS) << 4;
+        less_32([first, low >> 4 & HALVES | (high >> 4 & PAIRS) << 4])
     }
 
     #[inline(always)]

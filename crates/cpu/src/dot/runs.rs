@@ -82,9 +82,11 @@ fn times(sums: &[i16; 16], factor: i16) -> [i16; 16] {
     products
 }
 
-/// Sixteen numbers of six bits, of which 32 is to be taken off.
+/// Sixteen numbers of six bits, of which 32 is to be taken off, eight to a word.
 #[inline(always)]
-pub fn less_32(x: [u8; 16]) -> [i8; 16] {
+pub fn less_32(x: [u64; 2]) -> [i8; 16] {
+    const BIT: u64 = u64::from_le_bytes([0x20; 8]);
     // Bit five flipped, and spread to the two above it.
-    bytemuck::cast(x.map(|x| (x ^ 0x20).wrapping_add(((x ^ 0x20) & 0x20).wrapping_mul(6))))
+    let [a, b] = [x[0] ^ BIT, x[1] ^ BIT];
+    bytemuck::cast([a + (a & BIT) * 6, b + (b & BIT) * 6].map(u64::to_le_bytes))
 }
