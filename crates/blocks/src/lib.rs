@@ -41,6 +41,7 @@ mod tq1_0;
 mod tq2_0;
 
 pub use affine::Affine;
+pub use bits::MASKS;
 pub use bytes::Bytes;
 pub use indexed::Indexed;
 pub use ints::{IntShape, Ints};

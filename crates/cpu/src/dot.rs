@@ -23,6 +23,7 @@ macro_rules! four {
 mod affine4;
 mod codes;
 mod eights;
+mod fives;
 mod generic;
 mod iq4_xs;
 mod pairs;
@@ -54,6 +55,8 @@ pub fn dot4<S: Simd>(
     match kind {
         Kind::Q4_0 => pairs::dot4::<S, _, 15>(s, q4_0::Q4_0::new(rows, count), x, ahead),
         Kind::Q4_1 => pairs::dot4::<S, _, 15>(s, q4_1::Q4_1::new(rows, count), x, ahead),
+        Kind::Q5_0 => pairs::dot4::<S, _, 31>(s, fives::Fives::<22>::new(rows, count), x, ahead),
+        Kind::Q5_1 => pairs::dot4::<S, _, 31>(s, fives::Fives::<24>::new(rows, count), x, ahead),
         Kind::Q8_0 => pairs::dot4::<S, _, 255>(s, q8_0::Q8_0::new(rows, count), x, ahead),
         Kind::IQ4_NL => pairs::dot4::<S, _, 255>(s, codes::IQ4NL::new(rows, count), x, ahead),
         Kind::MXFP4 => pairs::dot4::<S, _, 31>(s, codes::MXFP4::new(rows, count), x, ahead),
