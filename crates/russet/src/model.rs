@@ -13,7 +13,7 @@ use hub::{At, Found, Hub, Recipe};
 use model::Spec;
 use ops::{Form, KvKind, Program};
 use plan::Plan;
-use tokens::Vocab;
+use tokens::{Template, TemplateError, Vocab};
 use weights::{Source, WeightError};
 
 use crate::builtin::builtin;
@@ -88,6 +88,13 @@ impl Default for Options {
             outputs: 1,
         }
     }
+}
+
+/// Why the template that is laid over a model does not serve, if it is one of Ollama's that uses
+/// what Russet does not read of Go's language.
+pub fn unread_template(recipe: &Recipe) -> Option<TemplateError> {
+    let text = recipe.template.as_deref().filter(|text| Template::is_go(text))?;
+    Template::new(text).err()
 }
 
 impl Opened {
@@ -276,14 +283,15 @@ impl Model {
         Ok(self.vocab.get_or_init(|| vocab).clone())
     }
 
-    /// The template of chats: the text `user` if given, else that of the Modelfile, else the
-    /// model's, else a plain one.
+    /// The template of chats: the text `user` if given, else what is laid over the model if it can
+    /// be read (see [`unread_template`]), else the model's, else a plain one.
     ///
     /// # Errors
     /// Where it is not valid.
     pub fn template(&self, user: Option<&str>) -> Result<ChatTemplate, Error> {
         let templates = self.templates()?;
-        let laid_over = self.recipe.template.as_deref().filter(|text| !hub::is_go_template(text));
+        let is_read = |_: &&str| unread_template(&self.recipe).is_none();
+        let laid_over = self.recipe.template.as_deref().filter(is_read);
         Ok(ChatTemplate::choose(user.or(laid_over), templates.choose(false))?)
     }
 

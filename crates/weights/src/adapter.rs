@@ -191,7 +191,7 @@ impl Adapter {
         let heads = base.heads.map_or(0, |heads| heads as usize);
         let width = rows.checked_div(heads).unwrap_or_default();
         let rows = spec.rows as usize;
-        if width == 0 || width % 2 != 0 || rows % width != 0 {
+        if width == 0 || !width.is_multiple_of(2) || !rows.is_multiple_of(width) {
             return refused(&format!(", and heads of {width} rows cannot be put into order"));
         }
         Ok(Some(Heads { width, to: base.style }))
