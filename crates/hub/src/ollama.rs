@@ -66,7 +66,7 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// The layer that holds the weights.
 pub const MODEL: &str = "model";
 /// A layer that holds an adapter over them.
-pub const ADAPTER: &str = "adapter";
+const ADAPTER: &str = "adapter";
 /// The layer that says what the model is.
 const CONFIG: &str = "config";
 /// Layers of text that are laid over the weights.
@@ -76,6 +76,11 @@ impl Layer {
     /// Whether it is a GGUF file.
     pub fn is_gguf(&self) -> bool {
         [MODEL, ADAPTER].contains(&self.kind.as_str())
+    }
+
+    /// Whether the model is not whole without it.
+    pub fn is_used(&self) -> bool {
+        self.is_gguf() || self.is_text() && !["license", CONFIG].contains(&self.kind.as_str())
     }
 
     /// Whether it is a text that says how the model is used.
@@ -181,7 +186,10 @@ impl Store<'_> {
                 ADAPTER => recipe.adapters.push(Adapter { path, scale: 1.0 }),
                 "messages" => recipe.messages = messages(&text()?, &path)?,
                 // What cannot be read of it says nothing of the chat.
-                CONFIG => config = serde_json::from_str(&text()?).unwrap_or_default(),
+                CONFIG => {
+                    let parsed = text().ok().and_then(|text| serde_json::from_str(&text).ok());
+                    config = parsed.unwrap_or_default();
+                }
                 _ => {}
             }
         }

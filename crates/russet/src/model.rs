@@ -97,6 +97,11 @@ pub fn unread_template(recipe: &Recipe) -> Option<TemplateError> {
     Template::new(text).err()
 }
 
+/// The chat template that is laid over a model, if it can be read.
+pub fn laid_over(recipe: &Recipe) -> Option<&str> {
+    recipe.template.as_deref().filter(|_| unread_template(recipe).is_none())
+}
+
 impl Opened {
     /// Opens the model that a name means on this machine: a path, [`crate::BUILTIN`], or one that
     /// some program downloaded. Nothing is downloaded here.
@@ -138,9 +143,10 @@ impl Opened {
         self.plan.program.caches.iter().map(ops::CacheGroup::bytes_per_token).sum()
     }
 
-    /// The model's own name where its file has one, else the last part of its path.
+    /// The model's own name where its file has one, else the last part of the name it was asked
+    /// for by: a path in a store is a sum.
     pub fn title(&self) -> String {
-        title(&self.source)
+        title(&self.source, &self.name)
     }
 
     /// The context unless asked otherwise, with `free` bytes of memory; see [`Options::context`].
@@ -290,8 +296,7 @@ impl Model {
     /// Where it is not valid.
     pub fn template(&self, user: Option<&str>) -> Result<ChatTemplate, Error> {
         let templates = self.templates()?;
-        let is_read = |_: &&str| unread_template(&self.recipe).is_none();
-        let laid_over = self.recipe.template.as_deref().filter(is_read);
+        let laid_over = laid_over(&self.recipe);
         Ok(ChatTemplate::choose(user.or(laid_over), templates.choose(false))?)
     }
 
@@ -319,9 +324,10 @@ impl Model {
         &self.name
     }
 
-    /// The model's own name where its file has one, else the last part of its path.
+    /// The model's own name where its file has one, else the last part of the name it was asked
+    /// for by: a path in a store is a sum.
     pub fn title(&self) -> String {
-        title(&self.source)
+        title(&self.source, &self.name)
     }
 
     /// Its files.
@@ -367,9 +373,9 @@ impl Model {
     }
 }
 
-fn title(source: &Source) -> String {
+fn title(source: &Source, name: &str) -> String {
     let named = source.gguf().and_then(|gguf| gguf.text("general.name"));
-    let path = source.path();
+    let path = Path::new(name);
     let last = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     named.filter(|name| !name.is_empty()).map_or_else(last, str::to_owned)
 }

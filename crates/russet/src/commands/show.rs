@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use blocks::Kind;
 use hub::Recipe;
 use ops::{Op, Program, Reach, Up};
-use russet::{Defaults, Opened, Origin, unread_template};
+use russet::{Defaults, Opened, Origin, laid_over};
 use weights::{Container, GgufValue, Source};
 
 use crate::flags::{ModelArgs, PrecisionArgs};
@@ -238,12 +238,6 @@ fn recipe(recipe: &Recipe, out: &mut Lines) {
     for license in &recipe.licenses {
         out.add("license", one_line(license));
     }
-}
-
-/// The chat template that is laid over a model, if it can be read.
-fn laid_over(recipe: &Recipe) -> Option<&str> {
-    let is_read = |_: &&str| unread_template(recipe).is_none();
-    recipe.template.as_deref().filter(is_read)
 }
 
 fn texts(opened: &Opened, out: &mut Lines) -> anyhow::Result<()> {
