@@ -22,7 +22,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`Simd::dot_us`] takes unsigned bytes above 127.
     const FULL_U8: bool;
-    /// Bytes of a row that [`Simd::dot_pair`] has side by side: 4, or 8 for matrix instructions.
+    /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
     /// Sixteen f32.
     type F: Copy;
@@ -104,29 +104,30 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_f(self, a: Self::I) -> Self::F;
     /// The sums of four vectors, as f32.
     fn sum4_i(self, a: [Self::I; 4]) -> Self::Q;
-    /// The products of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows, up to
-    /// `max` each, with `x`: of the first block plus `add[0]`, of the second plus `add[1]`, as f32.
+    /// The products of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows with `x`, of
+    /// the first block and of the second, as [`Simd::sum4_blocks`] adds them. Bytes are up to
+    /// `MAX`, or, above 63, signed where not [`Simd::FULL_U8`].
     #[inline(always)]
-    fn dot4_blocks(
+    fn dot4_blocks<const MAX: u8>(
         self,
         w: [Self::B; 4],
         x: Self::B,
-        _max: u8,
-        add: [i32; 2],
+        sums: &[i16; 4],
+        off: i16,
     ) -> (Self::Q, Self::Q) {
-        let [a, b, c, d] = w;
-        let zero = self.splat_i(0);
-        let dots = [
-            self.dot_us(zero, a, x),
-            self.dot_us(zero, b, x),
-            self.dot_us(zero, c, x),
-            self.dot_us(zero, d, x),
-        ];
-        self.sum4_blocks(dots, add)
+        let ([a, b, c, d], zero) = (w, self.splat_i(0));
+        let dots = if MAX > 63 && !Self::FULL_U8 {
+            let [a, b] = [self.dot_ss(zero, a, x), self.dot_ss(zero, b, x)];
+            [a, b, self.dot_ss(zero, c, x), self.dot_ss(zero, d, x)]
+        } else {
+            let [a, b] = [self.dot_us(zero, a, x), self.dot_us(zero, b, x)];
+            [a, b, self.dot_us(zero, c, x), self.dot_us(zero, d, x)]
+        };
+        self.sum4_blocks(dots, sums, off)
     }
-    /// The sums of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows: of the first
-    /// block plus `add[0]`, of the second plus `add[1]`, as f32.
-    fn sum4_blocks(self, a: [Self::I; 4], add: [i32; 2]) -> (Self::Q, Self::Q);
+    /// The sums of products of two blocks of four rows, less `off` times the sums of the blocks'
+    /// activations, which are given in sixteens; as f32.
+    fn sum4_blocks(self, a: [Self::I; 4], sums: &[i16; 4], off: i16) -> (Self::Q, Self::Q);
 
     /// Eight scales, each of two neighbouring runs.
     fn scales_u8(self, x: [u8; 8]) -> Self::K;
@@ -143,9 +144,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sums(self, x: &[i16; 16]) -> Self::K;
     /// Adds the products of `sums` and `scales`, in whatever lanes suit.
     fn dot_sums(self, acc: Self::I, sums: Self::K, scales: Self::K) -> Self::I;
-    /// Adds the products of each row's `w` (up to 63) and `x`, times the row's scales of runs
-    /// `4 * j ..= 4 * j + 3`, in whatever lanes suit.
-    fn dot_runs(
+    /// Adds the products of each row's `w` and `x`, times the row's scales of runs
+    /// `4 * j ..= 4 * j + 3`, in whatever lanes suit. `w` is up to 63, or `SIGNED`; `x` is above
+    /// -128.
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [Self::I; 4],
         w: [Self::B; 4],
@@ -192,8 +194,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn and(self, a: Self::H, b: Self::H) -> Self::H;
     /// Bitwise or.
     fn or(self, a: Self::H, b: Self::H) -> Self::H;
-    /// Bitwise exclusive or.
-    fn xor(self, a: Self::H, b: Self::H) -> Self::H;
     /// Each pair of bytes shifted right as one 16-bit number; mask afterwards.
     fn shr(self, a: Self::H, bits: u32) -> Self::H;
     /// Each pair of bytes shifted left as one 16-bit number; mask before.
@@ -208,6 +208,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn even_odd_s(self, x: &[i8; 64]) -> Self::B;
     /// The low halves of the bytes of two blocks, then the high halves.
     fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> Self::B;
+    /// The bytes of `table` that stand where each byte of `a`, up to 15, says.
+    fn look_up(self, table: &[u8; 16], a: Self::B) -> Self::B;
     /// The highest bit of each byte flipped.
     fn flip(self, a: Self::B) -> Self::B;
 
@@ -221,6 +223,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn q_scale(self, a: Self::Q, b: f32) -> Self::Q;
     /// `a * b + c`, rounded once.
     fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
+}
+
+/// What products of two blocks lack whose weights are `off` too large.
+#[inline(always)]
+fn lacking(sums: &[i16; 4], off: i16) -> [i32; 2] {
+    let [a, b, c, d] = sums.map(i32::from);
+    [-i32::from(off) * (a + b), -i32::from(off) * (c + d)]
 }
 
 /// The two halves of thirty-two bytes.

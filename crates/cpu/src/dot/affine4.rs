@@ -22,8 +22,8 @@ impl<'a> Affine4<'a> {
     pub fn new(affine: Affine, rows: [Row<'a>; 4], count: usize) -> Self {
         Affine4 {
             blocks: super::blocks(rows, count),
-            scales: [rows[0].scales, rows[1].scales, rows[2].scales, rows[3].scales],
-            biases: [rows[0].biases, rows[1].biases, rows[2].biases, rows[3].biases],
+            scales: four!(r => rows[r].scales),
+            biases: four!(r => rows[r].biases),
             kind: affine.scale,
             group: (affine.group / 32).trailing_zeros(),
         }
@@ -32,9 +32,11 @@ impl<'a> Affine4<'a> {
 
 impl Pairs for Affine4<'_> {
     const BYTES: usize = 16;
-    const OFF: i32 = 0;
-    const MAX: u8 = 15;
-    const BIASED: bool = true;
+
+    #[inline(always)]
+    fn off<S: Simd>(&self) -> i16 {
+        0
+    }
 
     #[inline(always)]
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
@@ -52,8 +54,8 @@ impl Pairs for Affine4<'_> {
     }
 
     #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
-        two(s, self.kind, &self.biases, a >> self.group, b >> self.group)
+    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> Option<[S::Q; 2]> {
+        Some(two(s, self.kind, &self.biases, a >> self.group, b >> self.group))
     }
 }
 
@@ -67,12 +69,11 @@ fn two<S: Simd>(s: S, kind: Plain, rows: &[&[u8]; 4], a: usize, b: usize) -> [S:
 /// Number `i` of four rows of scales or biases.
 #[inline(always)]
 fn four<S: Simd>(s: S, kind: Plain, rows: &[&[u8]; 4], i: usize) -> S::Q {
-    let [a, b, c, d] = rows;
     match kind {
-        Plain::F32 => s.q_load([word(a, i), word(b, i), word(c, i), word(d, i)]),
-        Plain::F16 => s.q_f16([&half(a, i), &half(b, i), &half(c, i), &half(d, i)]),
+        Plain::F32 => s.q_load(four!(r => word(rows[r], i))),
+        Plain::F16 => s.q_f16(four!(r => half(rows[r], i)).each_ref()),
         // The upper half of an f32.
-        Plain::BF16 => s.q_load([upper(a, i), upper(b, i), upper(c, i), upper(d, i)]),
+        Plain::BF16 => s.q_load(four!(r => upper(rows[r], i))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain arrays: what every other implementation has to equal, bit for bit.
 
-use super::Simd;
+use super::{Simd, lacking};
 use half::f16;
 use std::array::from_fn;
 
@@ -225,7 +225,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn sum4_blocks(self, a: [[i32; 16]; 4], add: [i32; 2]) -> ([f32; 4], [f32; 4]) {
+    fn sum4_blocks(self, a: [[i32; 16]; 4], sums: &[i16; 4], off: i16) -> ([f32; 4], [f32; 4]) {
+        let add = lacking(sums, off);
         let sum = |a: &[i32; 16], block: usize| {
             let (first, second) = (4 * block..4 * block + 4, 4 * block + 8..4 * block + 12);
             let lanes = a[first].iter().chain(&a[second]);
@@ -255,7 +256,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn dot_runs(
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [[i32; 16]; 4],
         w: [[u8; 64]; 4],
@@ -264,7 +265,8 @@ impl Simd for Scalar {
         j: usize,
     ) -> [[i32; 16]; 4] {
         from_fn(|r| {
-            let dots = self.dot_us([0; 16], w[r], x);
+            let zero = [0; 16];
+            let dots = if SIGNED { self.dot_ss(zero, w[r], x) } else { self.dot_us(zero, w[r], x) };
             let scales = &scales[r][4 * j..];
             from_fn(|i| acc[r][i].wrapping_add(dots[i] * i32::from(scales[i / 4])))
         })
@@ -323,11 +325,6 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn xor(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        zip(a, b, |a, b| a ^ b)
-    }
-
-    #[inline(always)]
     fn shr(self, a: [u8; 32], bits: u32) -> [u8; 32] {
         bytes(words(&a).map(|a| a >> bits))
     }
@@ -355,6 +352,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> [u8; 64] {
         from_fn(|i| [a, b][i / 16 % 2][i % 16] >> (i / 32 * 4) & 0x0f)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 16], a: [u8; 64]) -> [u8; 64] {
+        a.map(|a| table[usize::from(a & 15)])
     }
 
     #[inline(always)]

@@ -28,25 +28,20 @@ pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
-    let blocks = blocks::<BYTES>(rows, x.scales.len());
+    let rows = blocks::<BYTES>(rows, x.scales.len());
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
-        let four = [&blocks[0][b], &blocks[1][b], &blocks[2][b], &blocks[3][b]];
-        let (scales, minima) = scales_and_minima(s, four, s.sums(x.sums));
+        let blocks = four!(r => &rows[r][b]);
+        let (scales, minima) = scales_and_minima(s, blocks, s.sums(x.sums));
         let mut dots = [s.splat_i(0); 4];
         for j in 0..4 {
-            let w = [
-                E::weights(s, four[0], j),
-                E::weights(s, four[1], j),
-                E::weights(s, four[2], j),
-                E::weights(s, four[3], j),
-            ];
-            dots = s.dot_runs(dots, w, s.load_s(&x.q[j]), scales, j);
+            let w = four!(r => E::weights(s, blocks[r], j));
+            dots = s.dot_runs::<false>(dots, w, s.load_s(&x.q[j]), scales, j);
         }
-        let d = s.q_scale(halves::<S, BYTES, 0>(s, &blocks, b), dx);
-        let dmin = s.q_scale(halves::<S, BYTES, 2>(s, &blocks, b), -dx);
+        let d = s.q_scale(halves(s, &rows, b, 0), dx);
+        let dmin = s.q_scale(halves(s, &rows, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(dots), sum);
         sum = s.q_fma(dmin, s.sum4_i(minima), sum);
     }
@@ -60,16 +55,7 @@ fn scales_and_minima<S: Simd, const BYTES: usize>(
     blocks: [&[u8; BYTES]; 4],
     sums: S::K,
 ) -> ([S::K; 4], [S::I; 4]) {
-    let (scales0, minima0) = s.six_bits(blocks[0].first_chunk().expect("sixteen bytes"));
-    let (scales1, minima1) = s.six_bits(blocks[1].first_chunk().expect("sixteen bytes"));
-    let (scales2, minima2) = s.six_bits(blocks[2].first_chunk().expect("sixteen bytes"));
-    let (scales3, minima3) = s.six_bits(blocks[3].first_chunk().expect("sixteen bytes"));
-    let zero = s.splat_i(0);
-    let minima = [
-        s.dot_sums(zero, sums, minima0),
-        s.dot_sums(zero, sums, minima1),
-        s.dot_sums(zero, sums, minima2),
-        s.dot_sums(zero, sums, minima3),
-    ];
-    ([scales0, scales1, scales2, scales3], minima)
+    let both = four!(r => s.six_bits(blocks[r].first_chunk().expect("sixteen bytes")));
+    let minima = four!(r => s.dot_sums(s.splat_i(0), sums, both[r].1));
+    (four!(r => both[r].0), minima)
 }
