@@ -3,7 +3,7 @@
 //! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
-use super::{Simd, lacking};
+use super::{Simd, eights, lacking};
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI.
@@ -142,6 +142,7 @@ impl Simd for Avx512 {
     type Q = __m128;
     /// As i32 without a sign, (4 in a group, 4 groups): a product of words takes them so.
     type K = __m512i;
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -344,6 +345,28 @@ impl Simd for Avx512 {
             let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
             _mm512_cvtepu8_epi32(_mm_shuffle_epi8(bytes, order))
         })
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> __m128 {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [__m512i; 4],
+        w: [__m512i; 4],
+        x: __m512i,
+        scales: &Self::E,
+        j: usize,
+    ) -> [__m512i; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::{Run, Simd, lacking};
+use super::{Run, Simd, eights, lacking};
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -64,6 +64,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     type Q = float32x4_t;
     /// As i32.
     type K = [int32x4_t; 4];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -306,6 +307,28 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
             let b = vreinterpretq_s32_u32(vmovl_high_u16(words));
             [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
         })
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> float32x4_t {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[int32x4_t; 4]; 4],
+        w: [[int8x16_t; 4]; 4],
+        x: [int8x16_t; 4],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[int32x4_t; 4]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]

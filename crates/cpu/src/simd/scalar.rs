@@ -1,6 +1,6 @@
 //! Plain arrays: what every other implementation has to equal, bit for bit.
 
-use super::{Simd, lacking};
+use super::{Simd, eights, lacking};
 use half::f16;
 use std::array::from_fn;
 
@@ -60,6 +60,7 @@ impl Simd for Scalar {
     type H = [u8; 32];
     type Q = [f32; 4];
     type K = [i16; 16];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -238,6 +239,28 @@ impl Simd for Scalar {
     #[inline(always)]
     fn scales_u8(self, x: [u8; 8]) -> [i16; 16] {
         from_fn(|i| x[i / 2].into())
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> [f32; 4] {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[i32; 16]; 4],
+        w: [[u8; 64]; 4],
+        x: [u8; 64],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[i32; 16]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]
