@@ -9,10 +9,9 @@
 //! scales unpacked as integers 410 (79); scales unpacked as vectors 313 (81: sums wait for the
 //! activations, which do not fit the registers); run after run of four rows 261 (58).
 
-use super::{blocks, fetch, halves};
+use super::{fetch, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
-use blocks::Row;
 
 /// Such a format, of blocks of so many bytes.
 pub trait Eights<const BYTES: usize> {
@@ -20,15 +19,14 @@ pub trait Eights<const BYTES: usize> {
     fn weights<S: Simd>(s: S, block: &[u8; BYTES], j: usize) -> S::B;
 }
 
-/// See [`super::dot4`].
+/// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
 #[inline(always)]
 pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
     s: S,
-    rows: [Row<'_>; 4],
+    rows: [&[[u8; BYTES]]; 4],
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
-    let rows = blocks::<BYTES>(rows, x.scales.len());
     let (mut sum, mut scales) = (s.q_load([0.0; 4]), s.room());
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);

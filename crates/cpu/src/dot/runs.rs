@@ -3,10 +3,9 @@
 //! Versions tried on Q6_K with AVX2, 1024 weights of a row from the nearest caches of one core of
 //! Milan: the four rows' runs side by side 37 to 50 ns.
 
-use super::{blocks, fetch, halves};
+use super::{fetch, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
-use blocks::Row;
 
 /// Such a format, of blocks of so many bytes.
 pub trait Runs<const BYTES: usize> {
@@ -33,15 +32,14 @@ pub trait Runs<const BYTES: usize> {
     }
 }
 
-/// See [`super::dot4`].
+/// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
 #[inline(always)]
 pub fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
     s: S,
-    rows: [Row<'_>; 4],
+    rows: [&[[u8; BYTES]]; 4],
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
-    let rows = blocks::<BYTES>(rows, x.scales.len());
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
