@@ -128,6 +128,12 @@ impl<'a> Ahead<'a> {
         Ahead { view, rows: 4 + Self::BYTES / four.max(1) * 4 }
     }
 
+    /// The bytes that are read before those: none fetches them but what was done before.
+    #[inline(always)]
+    pub fn before(&self, first: usize) -> &'a [u8] {
+        self.view.blocks(first..first + self.rows)
+    }
+
     /// The bytes to be fetched while four rows from `first` on are multiplied.
     #[inline(always)]
     pub fn from(&self, first: usize) -> &'a [u8] {
@@ -169,6 +175,16 @@ pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
     if let Some(part) = ahead.get(i * size..(i + 1) * size) {
         for line in part.chunks(64) {
             s.prefetch(line);
+        }
+    }
+}
+
+/// Fetches every fourth line of part `i` from line `j` on: a few at a time hold nobody up.
+#[inline(always)]
+fn fetch_quarter<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize, j: usize) {
+    if let Some(part) = ahead.get(i * size..(i + 1) * size) {
+        for line in (j..size.div_ceil(64)).step_by(4) {
+            s.prefetch(&part[64 * line..]);
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn chunk_rows(rows: usize, threads: usize) -> usize {
 }
 
 /// Activation rows from which unpacking sixteen weight rows pays off.
-const PANEL_ROWS: usize = 6;
+pub const PANEL_ROWS: usize = 6;
 
 /// A thread's own memory for products.
 pub struct Scratch {
@@ -83,6 +83,18 @@ pub enum Activations<'a> {
     /// Rounded to int8.
     Fast(Rounded<'a>),
 }
+
+/// Fetches what a thread reads first of a chunk, while it waits for something else.
+#[inline(always)]
+pub fn warm<S: Simd>(s: S, weight: &Tensor, chunk: &Range<usize>) {
+    let first = Ahead::new(weight.view(), chunk).before(chunk.start);
+    for line in first[..first.len().min(MOST_WARM)].chunks(64) {
+        s.prefetch(line);
+    }
+}
+
+/// Bytes that a core can await at once and have room for.
+const MOST_WARM: usize = 8192;
 
 /// Multiplies a chunk of weight rows with `rows` activation rows.
 #[inline(always)]

@@ -324,27 +324,34 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     }
 
     fn linear(&mut self, op: &Linear) {
-        let weights = op.parts.iter().map(|part| (part.weight, part.form));
-        self.round(op.x, self.work.width(op.x), weights);
         let rows = self.work.count(op.x);
-        if rows == 0 {
-            return;
-        }
         let weight_rows = |part: &ops::Part| self.work.program.weight(part.weight).rows;
         let size = linear::chunk_rows(op.parts.iter().map(weight_rows).sum(), self.work.threads);
         let chunks = |part: &ops::Part| weight_rows(part).div_ceil(size);
         let total: usize = op.parts.iter().map(chunks).sum();
-        let s = self.s;
-        while let Some(mut chunk) = self.claim(1, total) {
-            let Some(part) = op.parts.iter().find(|part| {
+        let (s, work) = (self.s, self.work);
+        // A chunk's part and rows.
+        let find = |mut chunk: usize| {
+            let part = op.parts.iter().find(|part| {
                 let here = chunk < chunks(part);
                 chunk -= if here { 0 } else { chunks(part) };
                 here
-            }) else {
-                return;
-            };
-            let (work, weight) = (self.work, &self.work.weights[part.weight.0 as usize]);
-            let x = self.work.activations(op.x, part.weight, part.form);
+            })?;
+            let weight = work.weight(part.weight);
+            Some((part, weight, chunk * size..weight.rows.min((chunk + 1) * size)))
+        };
+        if let Some((_, weight, range)) = find(self.id * total / work.threads)
+            && rows < linear::PANEL_ROWS
+        {
+            linear::warm(s, weight, &range);
+        }
+        let weights = op.parts.iter().map(|part| (part.weight, part.form));
+        self.round(op.x, work.width(op.x), weights);
+        if rows == 0 {
+            return;
+        }
+        while let Some((part, weight, range)) = self.claim(1, total).and_then(find) {
+            let x = work.activations(op.x, part.weight, part.form);
             let (y, start) = work.slot(part.y);
             let target = Target {
                 y: y.from(start),
@@ -354,8 +361,6 @@ impl<S: Simd> Kernels for Thread<'_, S> {
                 scale: part.scale,
                 runs: None,
             };
-            let first = chunk * size;
-            let range = first..weight.rows.min(first + size);
             let scratch = &mut self.own.scratch;
             s.vectorize(
                 #[inline(always)]

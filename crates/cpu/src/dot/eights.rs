@@ -9,7 +9,7 @@
 //! scales unpacked as integers 410 (79); scales unpacked as vectors 313 (81: sums wait for the
 //! activations, which do not fit the registers); run after run of four rows 261 (58).
 
-use super::{fetch, halves};
+use super::{fetch_quarter, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 
@@ -29,13 +29,13 @@ pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
 ) -> [f32; 4] {
     let (mut sum, mut scales) = (s.q_load([0.0; 4]), s.room());
     for (b, &dx) in x.scales.iter().enumerate() {
-        fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
         let blocks = four!(r => &rows[r][b]);
         let heads = four!(r => blocks[r].first_chunk().expect("sixteen bytes"));
         let minima = s.eights(heads, x.sums, &mut scales);
         let mut dots = [s.splat_i(0); 4];
         for j in 0..4 {
+            fetch_quarter(s, ahead, b, 4 * BYTES, j);
             let w = four!(r => E::weights(s, blocks[r], j));
             dots = s.dot_eights(dots, w, s.load_s(&x.q[j]), &scales, j);
         }
