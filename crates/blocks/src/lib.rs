@@ -46,5 +46,7 @@ pub use indexed::Indexed;
 pub use ints::{IntShape, Ints};
 pub use kind::Kind;
 pub use plain::Plain;
+pub use q4_0::encode as encode_q4_0;
+pub use q8_0::encode as encode_q8_0;
 pub use scaled::{Element, Global, Scale, Scaled, Tile};
 pub use tensor::{Misshapen, Row, Tensor, View};
