@@ -1,8 +1,8 @@
 //! Few queries: keys and values are read as they lie, each once for all of them.
 //!
 //! Measured on two cores of Milan with AVX2, which read 27 GB/s: one row, two heads of 128 to a key
-//! head, after 16,384 positions: 12 GB/s of halves (44%), where key loads wait for memory; Q8_0 takes
-//! 1.2 to 1.4 times less time, Q4_0 1.2 to 1.3 times, both at about 30 GFLOP/s.
+//! head, after 16,384 positions: 12 GB/s of halves (44%), where key loads wait for memory;
+//! Q8_0 takes 1.2 to 1.4 times less time, Q4_0 1.2 to 1.3 times, both at about 30 GFLOP/s.
 
 use super::{GROUP, Page, Run, Tile, all_within, in_runs, union};
 use crate::simd::Simd;
