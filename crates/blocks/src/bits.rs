@@ -70,7 +70,7 @@ pub(crate) const fn each_byte(number: u8) -> u64 {
 /// For each byte a word: 0xff in the bytes whose bit is set, from the lowest on, and 0 elsewhere.
 ///
 /// Eight small numbers in one word are added and masked at once, on any processor.
-pub(crate) static MASKS: [u64; 256] = {
+pub static MASKS: [u64; 256] = {
     let mut masks = [0; 256];
     let mut k = 0;
     while k < 256 * 8 {

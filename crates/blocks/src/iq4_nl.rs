@@ -31,7 +31,7 @@ impl Block for IQ4_NL {
 
 /// The values -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89 and 113, each
 /// plus 128.
-pub(crate) static CODEBOOK: [u8; 16] =
+pub const CODEBOOK: [u8; 16] =
     [1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241];
 
 /// The codebook's values for the low halves of `codes`, then for the high halves.

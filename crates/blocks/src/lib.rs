@@ -41,10 +41,13 @@ mod tq1_0;
 mod tq2_0;
 
 pub use affine::Affine;
+pub use bits::MASKS;
 pub use bytes::Bytes;
 pub use indexed::Indexed;
 pub use ints::{IntShape, Ints};
+pub use iq4_nl::CODEBOOK as IQ4_CODEBOOK;
 pub use kind::Kind;
+pub use mxfp4::{DOUBLED as FP4_DOUBLED, HALVES_OF_POWERS};
 pub use plain::Plain;
 pub use q4_0::encode as encode_q4_0;
 pub use q8_0::encode as encode_q8_0;

@@ -32,13 +32,23 @@ impl Block for MXFP4 {
 }
 
 /// FP4's values 0, 0.5, 1, 1.5, 2, 3, 4 and 6 and their negatives, doubled, plus 12.
-pub(crate) static DOUBLED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+pub const DOUBLED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
 
 /// Half of the power of two that the exponent stands for.
 #[inline(always)]
 pub(crate) fn half_of_power(exponent: u8) -> f32 {
-    // The two smallest halves lie below the normal numbers.
-    let subnormal = 0x0020_0000 << (exponent & 1);
-    let normal = u32::from(exponent.wrapping_sub(1)) << 23;
-    f32::from_bits(if exponent < 2 { subnormal } else { normal })
+    HALVES_OF_POWERS[usize::from(exponent)]
 }
+
+/// Half of the power of two that each exponent stands for.
+pub static HALVES_OF_POWERS: [f32; 256] = {
+    // The two smallest lie below the normal numbers.
+    let mut halves = [f32::from_bits(0x0020_0000); 256];
+    halves[1] = f32::from_bits(0x0040_0000);
+    let mut exponent = 2;
+    while exponent < 256 {
+        halves[exponent] = f32::from_bits((exponent as u32 - 1) << 23);
+        exponent += 1;
+    }
+    halves
+};

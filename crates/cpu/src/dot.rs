@@ -21,14 +21,21 @@ macro_rules! four {
 }
 
 mod affine4;
+mod codes;
+mod eights;
+mod fives;
 mod generic;
-mod minima;
+mod iq4_xs;
 mod pairs;
+mod q2_k;
+mod q3_k;
 mod q4_0;
+mod q4_1;
 mod q4_k;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod runs;
 
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
@@ -44,14 +51,23 @@ pub fn dot4<S: Simd>(
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
+    let count = x.scales.len();
     match kind {
-        Kind::Q4_0 => pairs::dot4(s, &q4_0::Q4_0::new(rows, x.q.len() / 32), x, ahead),
-        Kind::Q8_0 => pairs::dot4(s, &q8_0::Q8_0::new(rows, x.q.len() / 32), x, ahead),
-        Kind::Q4_K => minima::dot4::<S, q4_k::Q4K, 144>(s, rows, x, ahead),
-        Kind::Q5_K => minima::dot4::<S, q5_k::Q5K, 176>(s, rows, x, ahead),
-        Kind::Q6_K => q6_k::dot4(s, rows, x, ahead),
+        Kind::Q4_0 => pairs::dot4::<S, _, 15>(s, q4_0::Q4_0::new(rows, count), x, ahead),
+        Kind::Q4_1 => pairs::dot4::<S, _, 15>(s, q4_1::Q4_1::new(rows, count), x, ahead),
+        Kind::Q5_0 => pairs::dot4::<S, _, 31>(s, fives::Fives::<22>::new(rows, count), x, ahead),
+        Kind::Q5_1 => pairs::dot4::<S, _, 31>(s, fives::Fives::<24>::new(rows, count), x, ahead),
+        Kind::Q8_0 => pairs::dot4::<S, _, 255>(s, q8_0::Q8_0::new(rows, count), x, ahead),
+        Kind::IQ4_NL => pairs::dot4::<S, _, 255>(s, codes::IQ4NL::new(rows, count), x, ahead),
+        Kind::MXFP4 => pairs::dot4::<S, _, 31>(s, codes::MXFP4::new(rows, count), x, ahead),
+        Kind::Q2_K => runs::dot4::<S, q2_k::Q2K, 84>(s, rows, x, ahead),
+        Kind::Q3_K => runs::dot4::<S, q3_k::Q3K, 110>(s, rows, x, ahead),
+        Kind::Q4_K => eights::dot4::<S, q4_k::Q4K, 144>(s, rows, x, ahead),
+        Kind::Q5_K => eights::dot4::<S, q5_k::Q5K, 176>(s, rows, x, ahead),
+        Kind::Q6_K => runs::dot4::<S, q6_k::Q6K, 210>(s, rows, x, ahead),
+        Kind::IQ4_XS => runs::dot4::<S, iq4_xs::IQ4XS, 136>(s, rows, x, ahead),
         Kind::Affine(affine) if affine.bits == 4 => {
-            pairs::dot4(s, &affine4::Affine4::new(affine, rows, x.q.len() / 32), x, ahead)
+            pairs::dot4::<S, _, 15>(s, affine4::Affine4::new(affine, rows, count), x, ahead)
         }
         _ => generic::dot4(s, kind, rows, x, ahead),
     }
@@ -64,15 +80,21 @@ fn blocks<const BYTES: usize>(rows: [Row<'_>; 4], count: usize) -> [&[[u8; BYTES
     [blocks(0), blocks(1), blocks(2), blocks(3)]
 }
 
-/// The halves at byte `AT` of block `b` of four rows, widened. Four bytes are read for two: that
-/// is one instruction.
+/// The halves at byte `at` of block `b` of four rows, widened. Four bytes are read for two where
+/// the block has them: that is one instruction.
 #[inline(always)]
-fn halves<S: Simd, const BYTES: usize, const AT: usize>(
+fn halves<S: Simd, const BYTES: usize>(
     s: S,
     rows: &[&[[u8; BYTES]]; 4],
     b: usize,
+    at: usize,
 ) -> S::Q {
-    s.q_f16(rows.map(|row| row[b][AT..].first_chunk().expect("four bytes")))
+    s.q_f16(four!(r => half(&rows[r][b], at)).each_ref())
+}
+
+#[inline(always)]
+fn half(block: &[u8], at: usize) -> [u8; 4] {
+    block[at..].first_chunk().copied().unwrap_or_else(|| [block[at], block[at + 1], 0, 0])
 }
 
 /// Fetches part `i` of the bytes ahead, parts being `size` bytes long.

@@ -38,6 +38,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Q: Copy;
     /// Sixteen i16, one for each run of sixteen weights, in whatever order suits.
     type K: Copy;
+    /// Eight scales of each of four rows.
+    type E;
 
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -106,48 +108,59 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_f(self, a: Self::I) -> Self::F;
     /// The sums of four vectors, as f32.
     fn sum4_i(self, a: [Self::I; 4]) -> Self::Q;
-    /// The products of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows, up to
-    /// `max` each, with `x`: of the first block plus `add[0]`, of the second plus `add[1]`, as f32.
+    /// The products of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows with `x`, of
+    /// the first block and of the second, as [`Simd::sum4_blocks`] adds them. Bytes are up to
+    /// `MAX`, or, above 63, signed where not [`Simd::FULL_U8`].
     #[inline(always)]
-    fn dot4_blocks(
+    fn dot4_blocks<const MAX: u8>(
         self,
         w: [Self::B; 4],
         x: Self::B,
-        _max: u8,
-        add: [i32; 2],
+        sums: &[i16; 4],
+        off: i16,
     ) -> (Self::Q, Self::Q) {
-        let [a, b, c, d] = w;
-        let zero = self.splat_i(0);
-        let dots = [
-            self.dot_us(zero, a, x),
-            self.dot_us(zero, b, x),
-            self.dot_us(zero, c, x),
-            self.dot_us(zero, d, x),
-        ];
-        self.sum4_blocks(dots, add)
+        let ([a, b, c, d], zero) = (w, self.splat_i(0));
+        let dots = if MAX > 63 && !Self::FULL_U8 {
+            let [a, b] = [self.dot_ss(zero, a, x), self.dot_ss(zero, b, x)];
+            [a, b, self.dot_ss(zero, c, x), self.dot_ss(zero, d, x)]
+        } else {
+            let [a, b] = [self.dot_us(zero, a, x), self.dot_us(zero, b, x)];
+            [a, b, self.dot_us(zero, c, x), self.dot_us(zero, d, x)]
+        };
+        self.sum4_blocks(dots, sums, off)
     }
-    /// The sums of what [`Simd::sixteens`] or [`Simd::nibbles`] gave of four rows: of the first
-    /// block plus `add[0]`, of the second plus `add[1]`, as f32.
-    fn sum4_blocks(self, a: [Self::I; 4], add: [i32; 2]) -> (Self::Q, Self::Q);
+    /// The sums of products of two blocks of four rows, less `off` times the sums of the blocks'
+    /// activations, which are given in sixteens; as f32.
+    fn sum4_blocks(self, a: [Self::I; 4], sums: &[i16; 4], off: i16) -> (Self::Q, Self::Q);
 
     /// Eight scales, each of two neighbouring runs.
     fn scales_u8(self, x: [u8; 8]) -> Self::K;
-    /// The eight scales and the eight minima of six bits each that Q4_K and Q5_K have in the last
-    /// twelve of sixteen bytes.
-    #[inline(always)]
-    fn six_bits(self, x: &[u8; 16]) -> (Self::K, Self::K) {
-        let (scales, minima) = six_bits(x);
-        (self.scales_u8(scales), self.scales_u8(minima))
-    }
+    /// Of four blocks the eight scales of six bits each that Q4_K and Q5_K have in the last twelve
+    /// of sixteen bytes go to `scales`; the products of the eight minima with the sums of each
+    /// block's runs are returned, as f32.
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> Self::Q;
+    /// Room for what [`Simd::eights`] gives.
+    fn room(self) -> Self::E;
+    /// Adds the products of each row's `w` (up to 63) and `x`, times the row's scales of runs
+    /// `2 * j` and `2 * j + 1`, in whatever lanes suit.
+    fn dot_eights(
+        self,
+        acc: [Self::I; 4],
+        w: [Self::B; 4],
+        x: Self::B,
+        scales: &Self::E,
+        j: usize,
+    ) -> [Self::I; 4];
     /// Sixteen scales.
     fn scales_i8(self, x: &[i8; 16]) -> Self::K;
     /// Sixteen sums, in the order of scales.
     fn sums(self, x: &[i16; 16]) -> Self::K;
     /// Adds the products of `sums` and `scales`, in whatever lanes suit.
     fn dot_sums(self, acc: Self::I, sums: Self::K, scales: Self::K) -> Self::I;
-    /// Adds the products of each row's `w` (up to 63) and `x`, times the row's scales of runs
-    /// `4 * j ..= 4 * j + 3`, in whatever lanes suit.
-    fn dot_runs(
+    /// Adds the products of each row's `w` and `x`, times the row's scales of runs
+    /// `4 * j ..= 4 * j + 3`, in whatever lanes suit. `w` is up to 63, or `SIGNED`; `x` is above
+    /// -128.
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [Self::I; 4],
         w: [Self::B; 4],
@@ -194,8 +207,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn and(self, a: Self::H, b: Self::H) -> Self::H;
     /// Bitwise or.
     fn or(self, a: Self::H, b: Self::H) -> Self::H;
-    /// Bitwise exclusive or.
-    fn xor(self, a: Self::H, b: Self::H) -> Self::H;
     /// Each pair of bytes shifted right as one 16-bit number; mask afterwards.
     fn shr(self, a: Self::H, bits: u32) -> Self::H;
     /// Each pair of bytes shifted left as one 16-bit number; mask before.
@@ -210,6 +221,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn even_odd_s(self, x: &[i8; 64]) -> Self::B;
     /// The low halves of the bytes of two blocks, then the high halves.
     fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> Self::B;
+    /// The bytes of `table` that stand where each byte of `a`, up to 15, says.
+    fn look_up(self, table: &[u8; 16], a: Self::B) -> Self::B;
     /// The highest bit of each byte flipped.
     fn flip(self, a: Self::B) -> Self::B;
 
@@ -244,12 +257,31 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
+/// What products of two blocks lack whose weights are `off` too large.
+#[inline(always)]
+fn lacking(sums: &[i16; 4], off: i16) -> [i32; 2] {
+    let [a, b, c, d] = sums.map(i32::from);
+    [-i32::from(off) * (a + b), -i32::from(off) * (c + d)]
+}
+
 /// The two halves of thirty-two bytes.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn split(x: &[u8; 32]) -> [&[u8; 16]; 2] {
     let [a, b] = bytemuck::cast_ref::<[u8; 32], [[u8; 16]; 2]>(x);
     [a, b]
+}
+
+/// [`Simd::eights`] by rows.
+#[inline(always)]
+fn eights<S: Simd>(s: S, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut [S::K; 4]) -> S::Q {
+    let (sums, mut minima) = (s.sums(sums), [s.splat_i(0); 4]);
+    for ((x, scales), minima) in x.into_iter().zip(scales).zip(&mut minima) {
+        let (eight, least) = six_bits(x);
+        *scales = s.scales_u8(eight);
+        *minima = s.dot_sums(*minima, sums, s.scales_u8(least));
+    }
+    s.sum4_i(minima)
 }
 
 /// Four of each lie in the low six bits of eight bytes; of the other four the low halves lie in

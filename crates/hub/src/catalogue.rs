@@ -106,6 +106,25 @@ mod tests {
     }
 
     #[test]
+    fn models_that_people_name_are_known() {
+        let families = "qwen3:0.6b 4b 8b 14b 30b-a3b 235b-a22b 4b-instruct; qwen3.5:9b 27b 35b-a3b \
+                        122b-a10b; qwen2.5:72b; qwen2.5-coder:14b 32b; llama3.2:3b; llama3.1:8b \
+                        70b 405b; llama3.3:70b; llama2:7b; gemma3:12b; gemma4:26b-a4b; \
+                        mistral-small:22b; mistral-large:123b; codestral:22b; devstral:24b; \
+                        mixtral:8x7b 8x22b; phi4:14b; phi3:3.8b; gpt-oss:20b 120b; \
+                        deepseek-r1:14b 671b; deepseek-v3:671b; deepseek-v3.1:671b; \
+                        deepseek-coder-v2:16b; kimi-k2:1t; kimi-k2.5:1t; minimax-m2:230b; \
+                        command-a:111b; llava:7b; qwen2-vl:7b";
+        for family in families.split("; ") {
+            let (name, tags) = family.split_once(':').expect("a family");
+            for tag in tags.split_whitespace() {
+                let short = Short::parse(&format!("{name}:{tag}")).expect("a name");
+                assert!(find(&short).is_some(), "{name}:{tag}");
+            }
+        }
+    }
+
+    #[test]
     fn sizes_are_near_what_the_parameters_make() {
         // 4 to 6.3 bits a weight; a tag of one number says how many billions there are.
         for known in all() {

@@ -16,8 +16,9 @@ use std::thread;
 use weights::{Gguf, SafeFile, WeightError, gguf_header_bytes};
 
 use crate::client::{Ask, Listener, Patience};
+use crate::ollama::Store;
 use crate::pull::{Pull, PullFile, Source};
-use crate::{At, Found, Hub, HubError, Recipe, limits};
+use crate::{At, Found, Hub, HubError, Recipe, limits, variants};
 
 /// A directory with headers; it goes when this does.
 pub struct Headers {
@@ -59,22 +60,30 @@ impl Hub {
             notes: Vec::new(),
         };
         let mut headers = Headers { dir: dir.to_owned(), found, bytes: 0 };
-        let is_ollama = matches!(pull.source, Source::Ollama { .. });
         let mut first = None;
+        let store = Store(dir);
         for file in &pull.files {
-            let name = match (is_ollama, file.name.as_str()) {
-                (true, crate::ollama::MODEL) => "model.gguf",
-                (true, _) => continue,
-                (false, name) if crate::variants::is_projector(name) => continue,
-                (false, name) => name,
+            let (path, is_gguf) = match &pull.source {
+                Source::Ollama { manifest, .. } => {
+                    let layer = manifest.layers.iter().find(|layer| layer.kind == file.name);
+                    let Some(layer) = layer.filter(|it| it.is_gguf() || it.is_text()) else {
+                        continue;
+                    };
+                    (store.blob(&file.digest), layer.is_gguf())
+                }
+                Source::Hub { .. } if variants::is_projector(&file.name) => continue,
+                Source::Hub { .. } => (dir.join(&file.name), file.name.ends_with(".gguf")),
             };
-            let path = dir.join(name);
-            headers.bytes += self.header(pull, file, &path, listener)?;
-            if name.ends_with(".gguf") {
+            headers.bytes += self.header(pull, file, (&path, is_gguf), listener)?;
+            if is_gguf {
                 first.get_or_insert(path);
             }
         }
         headers.found.at = At::Path(first.unwrap_or_else(|| dir.to_owned()));
+        if let Source::Ollama { name, manifest } = &pull.source {
+            headers.found.at = At::Path(store.blob(&manifest.model(name)?.digest));
+            (headers.found.recipe, headers.found.notes) = store.recipe(manifest)?;
+        }
         Ok(headers)
     }
 
@@ -83,7 +92,7 @@ impl Hub {
         &self,
         pull: &Pull,
         remote: &PullFile,
-        path: &Path,
+        (path, gguf): (&Path, bool),
         listener: Listener<'_>,
     ) -> Result<u64, HubError> {
         let parent = path.parent().unwrap_or(path);
@@ -91,7 +100,6 @@ impl Hub {
         let file = File::create(path).map_err(HubError::io("cannot write", path))?;
         let name = remote.name.as_str();
         let weights = name.ends_with(".safetensors");
-        let gguf = path.extension().is_some_and(|end| end == "gguf");
         if !weights && !gguf && remote.bytes > limits::HEADER_BYTES_MAX {
             let what = format!("`{name}` has {} bytes beside the weights", remote.bytes);
             return Err(HubError::hostile(&remote.url, what));

@@ -42,7 +42,7 @@ pub use name::{HubName, Name, OllamaName, Short, is_meant_as_model};
 pub use own::Record;
 pub use places::Places;
 pub use pull::{Pull, PullFile};
-pub use recipe::{Adapter, Recipe, is_go_template};
+pub use recipe::{Adapter, Recipe};
 pub use remove::Removed;
 pub use stores::{Model, StoreKind};
 pub use tidy::{Garbage, Kept};

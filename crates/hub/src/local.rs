@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{Repo, files_below, names_in};
 use crate::name::{HubName, Name, OllamaName, Short};
-use crate::ollama::{self, Store};
+use crate::ollama::Store;
 use crate::recipe::Recipe;
 use crate::variants::{self, Entry, Variant};
 use crate::{BUILTIN, Hub, HubError, catalogue, choose};
@@ -153,8 +153,7 @@ impl Hub {
         let store = Store(&self.places.ollama);
         let Some(manifest) = store.manifest(name)? else { return Ok(None) };
         let model = manifest.model(name)?;
-        let adapters = manifest.layers.iter().filter(|layer| layer.kind == ollama::ADAPTER);
-        if !adapters.chain([model]).all(|layer| store.has(layer)) {
+        if !manifest.layers.iter().filter(|layer| layer.is_used()).all(|layer| store.has(layer)) {
             return Ok(None);
         }
         let at = At::Path(store.blob(&model.digest));

@@ -13,6 +13,9 @@ pub struct Modelfile {
     pub from: String,
     /// What is laid over it; adapters' paths are meant from the Modelfile's directory.
     pub recipe: Recipe,
+    file: String,
+    /// Instructions and their lines, in order.
+    lines: Vec<(String, usize)>,
 }
 
 const QUOTES: &str = "\"\"\"";
@@ -25,6 +28,7 @@ impl Modelfile {
     /// Names the line and what is wrong with it.
     pub fn parse(file: &str, text: &str) -> Result<Modelfile, HubError> {
         let mut from = None;
+        let mut lines = Vec::new();
         let mut recipe = Recipe::default();
         let mut rest = text;
         let wrong =
@@ -49,6 +53,7 @@ impl Modelfile {
             }
             let (value, after) = value(place).map_err(|what| wrong(line, what.to_owned()))?;
             rest = after;
+            lines.push((instruction.clone(), line));
             if instruction == "FROM" {
                 if from.replace(value).is_some() {
                     return Err(wrong(line, "FROM stands twice; leave one".to_owned()));
@@ -59,7 +64,15 @@ impl Modelfile {
         }
         let none = || wrong(1, "there is no FROM; say which model it builds on".to_owned());
         let from = from.filter(|from| !from.is_empty()).ok_or_else(none)?;
-        Ok(Modelfile { from, recipe })
+        Ok(Modelfile { from, recipe, file: file.to_owned(), lines })
+    }
+
+    /// Where an instruction stands, for an error: the nth from 0, or the last of them.
+    pub fn place(&self, instruction: &str, nth: usize) -> String {
+        let of_it = self.lines.iter().filter(|(word, _)| word == instruction);
+        let lines: Vec<usize> = of_it.map(|(_, line)| *line).collect();
+        let line = lines.get(nth).or(lines.last()).copied().unwrap_or(1);
+        format!("{}, line {line}: {instruction}", self.file)
     }
 }
 
@@ -131,6 +144,9 @@ mod tests {
         assert_eq!(file.recipe.messages, messages.map(|(a, b)| (a.to_owned(), b.to_owned())));
         assert_eq!(file.recipe.licenses, ["MIT"]);
         assert_eq!(file.recipe.template.as_deref(), Some("{% if a %}{% endif %}"));
+        assert_eq!(file.place("PARAMETER", 1), "Modelfile, line 5: PARAMETER");
+        assert_eq!(file.place("MESSAGE", 0), "Modelfile, line 9: MESSAGE");
+        assert_eq!(file.place("TEMPLATE", 7), "Modelfile, line 12: TEMPLATE");
     }
 
     #[test]

@@ -49,6 +49,13 @@ struct WireLayer {
     size: u64,
 }
 
+/// What a model's configuration says of how it is chatted with.
+#[derive(Default, Deserialize)]
+struct Config {
+    #[serde(default)]
+    renderer: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Message {
     role: String,
@@ -59,7 +66,28 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// The layer that holds the weights.
 pub const MODEL: &str = "model";
 /// A layer that holds an adapter over them.
-pub const ADAPTER: &str = "adapter";
+const ADAPTER: &str = "adapter";
+/// The layer that says what the model is.
+const CONFIG: &str = "config";
+/// Layers of text that are laid over the weights.
+const TEXTS: [&str; 6] = ["template", "system", "license", "params", "messages", CONFIG];
+
+impl Layer {
+    /// Whether it is a GGUF file.
+    pub fn is_gguf(&self) -> bool {
+        [MODEL, ADAPTER].contains(&self.kind.as_str())
+    }
+
+    /// Whether the model is not whole without it.
+    pub fn is_used(&self) -> bool {
+        self.is_gguf() || self.is_text() && !["license", CONFIG].contains(&self.kind.as_str())
+    }
+
+    /// Whether it is a text that says how the model is used.
+    pub fn is_text(&self) -> bool {
+        TEXTS.contains(&self.kind.as_str())
+    }
+}
 
 impl Manifest {
     /// Reads a manifest; what is wrong with it, if it is none.
@@ -70,7 +98,8 @@ impl Manifest {
             return Err(format!("it has {} layers", wire.layers.len()));
         }
         let mut layers: Vec<Layer> = Vec::new();
-        for layer in wire.layers.into_iter().chain(wire.config) {
+        let config = wire.config.map(|config| WireLayer { media_type: CONFIG.into(), ..config });
+        for layer in wire.layers.into_iter().chain(config) {
             let hex = layer.digest.strip_prefix("sha256:").and_then(Digest::parse);
             let Some(digest @ Digest::Sha256(_)) = hex else {
                 return Err(format!("`{}` is no SHA-256 sum", shorten(&layer.digest)));
@@ -141,6 +170,7 @@ impl Store<'_> {
     pub fn recipe(&self, manifest: &Manifest) -> Result<(Recipe, Vec<String>), HubError> {
         let mut recipe = Recipe::default();
         let mut notes = Vec::new();
+        let mut config = Config::default();
         for layer in &manifest.layers {
             let path = self.blob(&layer.digest);
             let text = || -> Result<String, HubError> {
@@ -155,8 +185,20 @@ impl Store<'_> {
                 "params" => settings(&text()?, &path, &mut recipe, &mut notes)?,
                 ADAPTER => recipe.adapters.push(Adapter { path, scale: 1.0 }),
                 "messages" => recipe.messages = messages(&text()?, &path)?,
+                // What cannot be read of it says nothing of the chat.
+                CONFIG => {
+                    let parsed = text().ok().and_then(|text| serde_json::from_str(&text).ok());
+                    config = parsed.unwrap_or_default();
+                }
                 _ => {}
             }
+        }
+        if let Some(renderer) = config.renderer.filter(|renderer| !renderer.is_empty()) {
+            recipe.template = None;
+            notes.push(format!(
+                "Ollama writes this model's chats by a program of its own, `{renderer}`; the \
+                 template in the model's file serves"
+            ));
         }
         Ok((recipe, notes))
     }

@@ -139,29 +139,9 @@ impl Recipe {
     }
 }
 
-/// Whether a template is written in Go's language, as Ollama's are, and not in Jinja.
-pub fn is_go_template(text: &str) -> bool {
-    const WORDS: [&str; 9] =
-        ["if ", "range ", "end", "else", "with ", "define ", "template ", "block ", "$"];
-    let begins = |rest: &str| {
-        let rest = rest.trim_start_matches('-').trim_start();
-        rest.starts_with('.') || WORDS.iter().any(|word| rest.starts_with(word))
-    };
-    !text.contains("{%") && text.split("{{").skip(1).any(begins)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn languages_of_templates_are_told_apart() {
-        assert!(is_go_template("{{ if .System }}{{ .System }}{{ end }}{{ .Prompt }}"));
-        assert!(is_go_template("{{- range $i, $_ := .Messages }}{{ .Content }}{{- end }}"));
-        assert!(!is_go_template("{% for m in messages %}{{ m.content }}{% endfor %}"));
-        assert!(!is_go_template("{{ messages[0]['content'] }}"));
-        assert!(!is_go_template("plain"));
-    }
 
     #[test]
     fn later_settings_win_and_stops_add_up() {

@@ -34,6 +34,7 @@ pub fn headers(hub: &Hub, name: &str) -> anyhow::Result<(Found, Option<Headers>)
     bar.finish_and_clear();
     let (read, all) = (bytes(headers.bytes as f64), bytes(plan.bytes() as f64));
     eprintln!("{} is not on this machine: {read} of {all} read, nothing kept", plan.what);
+    say(&headers.found);
     Ok((headers.found.clone(), Some(headers)))
 }
 
@@ -69,10 +70,8 @@ pub fn pull(hub: &Hub, pull: &Pull) -> anyhow::Result<Found> {
 /// What the user should know of a model that is about to be used.
 pub fn say(found: &Found) {
     found.notes.iter().for_each(|text| terminal::note(text));
-    if found.recipe.template.as_deref().is_some_and(hub::is_go_template) {
-        let text = "its template is written in Go's language for Ollama, which Russet does not \
-                    read; the template in the model's own file serves";
-        terminal::note(text);
+    if let Some(error) = russet::unread_template(&found.recipe) {
+        terminal::note(&format!("{error}; the template in the model's own file serves"));
     }
 }
 

@@ -32,7 +32,7 @@ pub use cpu::Isa;
 pub use engine::{Dry, Mirostat, Sampling, Usage, Xtc};
 pub use error::Error;
 pub use hub::{BUILTIN, Found, Recipe};
-pub use model::{Model, Opened, Options, Params};
+pub use model::{Model, Opened, Options, Params, laid_over, unread_template};
 pub use ops::{Form, KvKind};
 pub use runtime::{BackendKind, Resources, Runtime};
 pub use sampling::{Defaults, Origin};

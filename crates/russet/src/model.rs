@@ -13,7 +13,7 @@ use hub::{At, Found, Hub, Recipe};
 use model::Spec;
 use ops::{Form, KvKind, Program};
 use plan::Plan;
-use tokens::Vocab;
+use tokens::{Template, TemplateError, Vocab};
 use weights::{Source, WeightError};
 
 use crate::builtin::builtin;
@@ -90,6 +90,18 @@ impl Default for Options {
     }
 }
 
+/// Why the template that is laid over a model does not serve, if it is one of Ollama's that uses
+/// what Russet does not read of Go's language.
+pub fn unread_template(recipe: &Recipe) -> Option<TemplateError> {
+    let text = recipe.template.as_deref().filter(|text| Template::is_go(text))?;
+    Template::new(text).err()
+}
+
+/// The chat template that is laid over a model, if it can be read.
+pub fn laid_over(recipe: &Recipe) -> Option<&str> {
+    recipe.template.as_deref().filter(|_| unread_template(recipe).is_none())
+}
+
 impl Opened {
     /// Opens the model that a name means on this machine: a path, [`crate::BUILTIN`], or one that
     /// some program downloaded. Nothing is downloaded here.
@@ -131,9 +143,10 @@ impl Opened {
         self.plan.program.caches.iter().map(ops::CacheGroup::bytes_per_token).sum()
     }
 
-    /// The model's own name where its file has one, else the last part of its path.
+    /// The model's own name where its file has one, else the last part of the name it was asked
+    /// for by: a path in a store is a sum.
     pub fn title(&self) -> String {
-        title(&self.source)
+        title(&self.source, &self.name)
     }
 
     /// The context unless asked otherwise, with `free` bytes of memory; see [`Options::context`].
@@ -276,14 +289,14 @@ impl Model {
         Ok(self.vocab.get_or_init(|| vocab).clone())
     }
 
-    /// The template of chats: the text `user` if given, else that of the Modelfile, else the
-    /// model's, else a plain one.
+    /// The template of chats: the text `user` if given, else what is laid over the model if it can
+    /// be read (see [`unread_template`]), else the model's, else a plain one.
     ///
     /// # Errors
     /// Where it is not valid.
     pub fn template(&self, user: Option<&str>) -> Result<ChatTemplate, Error> {
         let templates = self.templates()?;
-        let laid_over = self.recipe.template.as_deref().filter(|text| !hub::is_go_template(text));
+        let laid_over = laid_over(&self.recipe);
         Ok(ChatTemplate::choose(user.or(laid_over), templates.choose(false))?)
     }
 
@@ -311,9 +324,10 @@ impl Model {
         &self.name
     }
 
-    /// The model's own name where its file has one, else the last part of its path.
+    /// The model's own name where its file has one, else the last part of the name it was asked
+    /// for by: a path in a store is a sum.
     pub fn title(&self) -> String {
-        title(&self.source)
+        title(&self.source, &self.name)
     }
 
     /// Its files.
@@ -359,9 +373,9 @@ impl Model {
     }
 }
 
-fn title(source: &Source) -> String {
+fn title(source: &Source, name: &str) -> String {
     let named = source.gguf().and_then(|gguf| gguf.text("general.name"));
-    let path = source.path();
+    let path = Path::new(name);
     let last = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     named.filter(|name| !name.is_empty()).map_or_else(last, str::to_owned)
 }

@@ -154,8 +154,10 @@ impl Server {
             let media = format!("application/vnd.ollama.image.{kind}");
             json!({"mediaType": media, "digest": format!("sha256:{hex}"), "size": bytes.len()})
         };
+        let (configs, layers): (Vec<_>, Vec<_>) =
+            layers.iter().copied().partition(|(kind, _)| *kind == "config");
         let layers: Vec<Value> = layers.iter().map(&mut layer).collect();
-        let config = layer(&("config", b"{}"));
+        let config = layer(configs.first().unwrap_or(&("config", b"{}")));
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",

@@ -1,16 +1,19 @@
 //! Chat templates: Jinja2 as Hugging Face's libraries set it up, on minijinja.
 //!
 //! minijinja is the language; the modules below are where Python shows through in templates that
-//! were written and tried with Jinja2: how values print, their methods, filters and tests.
+//! were written and tried with Jinja2: how values print, their methods, filters and tests. The
+//! templates of Ollama's models, in Go's language, are `go`'s.
 
 mod dict;
 mod filters;
+mod go;
 mod methods;
 mod python;
 mod source;
 
 use std::error::Error as _;
 
+use go::Go;
 use jiff::Zoned;
 use jiff::fmt::strtime;
 use minijinja::syntax::SyntaxConfig;
@@ -25,8 +28,15 @@ const NAME: &str = "chat";
 /// A compiled chat template.
 #[derive(Clone, Debug)]
 pub struct Template {
-    env: Environment<'static>,
+    language: Language,
     source: String,
+}
+
+/// What a template is written in.
+#[derive(Clone, Debug)]
+enum Language {
+    Jinja(Box<Environment<'static>>),
+    Go(Go),
 }
 
 /// A template that does not compile or does not render.
@@ -47,11 +57,15 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Compiles a template.
+    /// Compiles a template: Ollama's in Go's language, any other in Jinja.
     ///
     /// # Errors
-    /// It is not valid Jinja.
+    /// It is not valid, or uses what is not understood of Go's language.
     pub fn new(source: &str) -> Result<Template, TemplateError> {
+        if go::is_go(source) {
+            let go = Go::parse(source).map_err(TemplateError::Syntax)?;
+            return Ok(Template { language: Language::Go(go), source: source.to_owned() });
+        }
         let mut env = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         env.set_syntax(syntax.map_err(syntax_error)?);
@@ -70,12 +84,12 @@ impl Template {
             Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(raised))
         });
         env.add_template_owned(NAME, source::prepare(source)).map_err(syntax_error)?;
-        Ok(Template { env, source: source.to_owned() })
+        Ok(Template { language: Language::Jinja(Box::new(env)), source: source.to_owned() })
     }
 
     /// Renders a chat. The inputs are those of Hugging Face's `apply_chat_template`: `messages`,
     /// `tools`, `documents`, `add_generation_prompt`, `bos_token`, `eos_token` and whatever else
-    /// the template reads.
+    /// the template reads. Templates in Go's language see what of it Ollama knows.
     ///
     /// # Errors
     /// The template raises, fails, or takes too many steps; or the inputs are no object.
@@ -94,15 +108,24 @@ impl Template {
     ) -> Result<String, TemplateError> {
         let serde_json::Value::Object(inputs) = inputs else { return Err(TemplateError::Inputs) };
         let now = Zoned::try_from(now).map_err(|e| TemplateError::Render(e.to_string()))?;
+        let env = match &self.language {
+            Language::Go(go) => return go.render(inputs, &now).map_err(TemplateError::Render),
+            Language::Jinja(env) => env,
+        };
         let clock = Value::from_function(move |format: String| strftime(&now, &format));
         let values = inputs.iter().map(|(key, value)| (key.clone(), dict::from_json(value)));
         let clock = std::iter::once(("strftime_now".to_owned(), clock));
         let context = Value::from_pairs(clock.chain(values));
-        let template = self.env.get_template(NAME).map_err(syntax_error)?;
+        let template = env.get_template(NAME).map_err(syntax_error)?;
         template.render(context).map_err(|error| match raised(&error) {
             Some(message) => TemplateError::Raised(message),
             None => TemplateError::Render(describe(&error)),
         })
+    }
+
+    /// Whether a template is written in Go's language, as Ollama's are.
+    pub fn is_go(source: &str) -> bool {
+        go::is_go(source)
     }
 
     /// The template's text.

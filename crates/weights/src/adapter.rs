@@ -12,6 +12,7 @@ use model::{Part, WeightSpec};
 
 use crate::canon::Change;
 use crate::directory::{Directory, Share};
+use crate::heads::Heads;
 use crate::names::{self, Style};
 use crate::{Bound, WeightError};
 
@@ -58,8 +59,10 @@ pub struct Pair {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Base<'a> {
     pub style: Style,
-    /// The architecture as its GGUF file says it, else the family's name.
-    pub architecture: &'a str,
+    /// The architecture as its GGUF file says it, or those that one might.
+    pub architectures: &'a [&'a str],
+    /// Heads of its queries, where all layers have as many.
+    pub heads: Option<u32>,
 }
 
 /// A part's place in an adapter: A, B, and the rows of B that are its own.
@@ -69,6 +72,9 @@ struct Place {
     rows: Range<usize>,
     total: usize,
 }
+
+/// Rows of the model's parts.
+type Sizes = HashMap<(Part, Option<u32>), usize>;
 
 /// Tables whose rows are looked up, not multiplied.
 const TABLES: [Part; 5] =
@@ -111,8 +117,7 @@ impl Adapter {
         wanted: &[WeightSpec],
     ) -> Result<Vec<Pair>, WeightError> {
         self.made_for(base)?;
-        let sizes: HashMap<_, _> =
-            wanted.iter().map(|w| ((w.part, w.layer), w.rows as usize)).collect();
+        let sizes: Sizes = wanted.iter().map(|w| ((w.part, w.layer), w.rows as usize)).collect();
         let mut used = vec![false; self.directory.tensors().len()];
         let mut pairs = Vec::new();
         for (of, spec) in wanted.iter().enumerate() {
@@ -121,8 +126,8 @@ impl Adapter {
             }
             let Some(place) = self.find(spec, &sizes)? else { continue };
             (used[place.a], used[place.b]) = (true, true);
-            self.in_order(base, spec.part, place.b)?;
-            pairs.push(self.pair(nth, of, spec, &place)?);
+            let heads = self.order(base, spec, &sizes, place.b)?;
+            pairs.push(self.pair(nth, of, spec, &place, heads)?);
         }
         let mut spare = self.directory.tensors().iter().zip(&used).filter(|(_, used)| !**used);
         match spare.next() {
@@ -144,39 +149,57 @@ impl Adapter {
     /// Refuses a model of another architecture.
     fn made_for(&self, base: Base<'_>) -> Result<(), WeightError> {
         let Some(own) = self.architecture.as_deref() else { return Ok(()) };
-        let family = |name| model::family(name).map(|family| family.gguf);
-        let known = base.style == Style::HuggingFace && family(own).ok() == Some(base.architecture);
-        if own == base.architecture || known {
+        if base.architectures.contains(&own) {
             return Ok(());
         }
-        let theirs = base.architecture;
+        let theirs = base.architectures[0];
         Err(self.foreign(format!(
             "the adapter was made for the architecture `{own}`, the model is `{theirs}`; use the \
              model that it was made for"
         )))
     }
 
-    /// Refuses a matrix whose rows GGUF's converter puts into another order, where model and
-    /// adapter are not of the same format.
-    fn in_order(&self, base: Base<'_>, part: Part, b: usize) -> Result<(), WeightError> {
-        let gguf = self.architecture.as_deref().unwrap_or(base.architecture);
-        if self.style == base.style || !names::is_reordered(gguf, part) {
-            return Ok(());
+    /// How B's rows come into the model's order, where model and adapter are not of the same
+    /// format and GGUF's converter reorders them.
+    fn order(
+        &self,
+        base: Base<'_>,
+        spec: &WeightSpec,
+        sizes: &Sizes,
+        b: usize,
+    ) -> Result<Option<Heads>, WeightError> {
+        let WeightSpec { part, layer, .. } = *spec;
+        let gguf = base.architectures[0];
+        let refused = |why: &str| {
+            let tensor = &self.directory.tensors()[b].name;
+            Err(self.foreign(format!(
+                "tensor `{tensor}` has its rows in another order than the model, as GGUF files of \
+                 `{gguf}` have{why}; convert the adapter to the model's format"
+            )))
+        };
+        if self.style == base.style {
+            return Ok(None);
         }
-        let tensor = &self.directory.tensors()[b].name;
-        Err(self.foreign(format!(
-            "tensor `{tensor}` has its rows in another order than the model, as GGUF files of \
-             `{gguf}` have; convert the adapter to the model's format"
-        )))
+        if names::is_tiled(gguf, part) {
+            return refused("");
+        }
+        if !names::is_reordered(gguf, part) {
+            return Ok(None);
+        }
+        // Heads of keys are as wide as those of queries.
+        let rows = sizes.get(&(Part::Q, layer)).copied().unwrap_or_default();
+        let heads = base.heads.map_or(0, |heads| heads as usize);
+        let width = rows.checked_div(heads).unwrap_or_default();
+        let rows = spec.rows as usize;
+        if width == 0 || !width.is_multiple_of(2) || !rows.is_multiple_of(width) {
+            return refused(&format!(", and heads of {width} rows cannot be put into order"));
+        }
+        Ok(Some(Heads { width, to: base.style }))
     }
 
     /// Finds a part's pair: alone, or among others that are fused in one matrix. The height of B
     /// tells the two apart.
-    fn find(
-        &self,
-        spec: &WeightSpec,
-        sizes: &HashMap<(Part, Option<u32>), usize>,
-    ) -> Result<Option<Place>, WeightError> {
+    fn find(&self, spec: &WeightSpec, sizes: &Sizes) -> Result<Option<Place>, WeightError> {
         let (WeightSpec { part, layer, .. }, rows) = (*spec, spec.rows as usize);
         let size = |part: &Part| sizes.get(&(*part, layer)).copied().unwrap_or_default();
         let fused = names::fused(self.style, part, layer).map(|(name, parts)| {
@@ -224,6 +247,7 @@ impl Adapter {
         of: usize,
         spec: &WeightSpec,
         place: &Place,
+        heads: Option<Heads>,
     ) -> Result<Pair, WeightError> {
         let tensors = self.directory.tensors();
         let (a, b) = (&tensors[place.a], &tensors[place.b]);
@@ -250,7 +274,11 @@ impl Adapter {
             Ok::<_, WeightError>(Bound { spec, kind, name, tensor, share, change, adapter })
         };
         let whole = place.rows.len() == place.total;
-        let share = if whole { Share::Whole } else { Share::Rows(place.rows.clone()) };
+        let share = match heads {
+            Some(heads) => Share::Reordered(place.rows.clone(), heads),
+            None if whole => Share::Whole,
+            None => Share::Rows(place.rows.clone()),
+        };
         let a = bound(place.a, rank as usize, cols, Share::Whole)?;
         let b = bound(place.b, place.rows.len(), rank, share)?;
         let divisor = match self.rank {

@@ -10,6 +10,7 @@ use model::WeightSpec;
 use crate::WeightError;
 use crate::canon::Change;
 use crate::gguf::GgufTensor;
+use crate::heads::Heads;
 use crate::packing::{Packed, Packing};
 use crate::safetensors::SafeTensor;
 
@@ -90,6 +91,8 @@ pub(crate) enum Share {
     Numbers,
     /// Some columns of one of the tensor's matrices of plain numbers, as rows.
     Transposed(usize, Range<usize>),
+    /// Some rows of a matrix, in another order.
+    Reordered(Range<usize>, Heads),
 }
 
 /// Where bytes lie.
@@ -230,6 +233,9 @@ impl Directory {
             Share::Whole => self.load_whole(index),
             Share::Rows(rows) => self.load_rows(index, rows.clone()),
             Share::Numbers => self.numbers(index),
+            Share::Reordered(rows, heads) => {
+                Ok(heads.reorder(&self.load_rows(index, rows.clone())?))
+            }
             Share::Cols(cols) => Ok(self.load_whole(index)?.columns(cols.clone())),
             Share::Flat => {
                 let mut vector = self.load_whole(index)?;

@@ -10,6 +10,7 @@ mod canon;
 mod directory;
 mod error;
 mod gguf;
+mod heads;
 mod hf;
 mod meta;
 mod mlx;

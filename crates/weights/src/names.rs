@@ -199,6 +199,20 @@ pub const DIVIDED: &[&str] = &["granite"];
 /// Architectures whose GGUF files with experts are of another family.
 pub const WITH_EXPERTS: &[(&str, &str)] = &[("llama", "mixtral")];
 
+/// Families whose GGUF files are of others' architectures.
+const ARCHITECTURES: &[(&str, &str)] =
+    &[("mistral", "llama"), ("mistral", "mistral3"), ("mixtral", "llama")];
+
+/// The architectures that GGUF files of a family may have, the likeliest first.
+pub fn architectures(family: &str) -> Vec<&str> {
+    let of_family = ARCHITECTURES.iter().filter(|row| row.0 == family);
+    let mut names: Vec<_> = of_family.map(|row| row.1).collect();
+    if names.is_empty() {
+        names.push(family);
+    }
+    names
+}
+
 /// What is true of an architecture's GGUF files that do not say otherwise.
 pub const FACTS: &[(&str, &str, Value)] = &[
     ("gpt-oss", "rope_scaling.truncate", Value::Bool(false)),
@@ -224,8 +238,14 @@ pub fn turns_neighbours(architecture: &str) -> bool {
     architecture == "deepseek2" || PERMUTED.contains(&architecture)
 }
 
-/// Whether GGUF files of an architecture have a matrix's rows in another order than Hugging Face's.
+/// Whether GGUF files of an architecture have the rows of a matrix's heads in another order than
+/// Hugging Face's.
 pub fn is_reordered(architecture: &str, part: Part) -> bool {
+    PERMUTED.contains(&architecture) && [Part::Q, Part::K].contains(&part)
+}
+
+/// Whether GGUF files of an architecture have the heads themselves of a matrix in another order.
+pub fn is_tiled(architecture: &str, part: Part) -> bool {
     let delta = [
         Part::DeltaInput,
         Part::DeltaGate,
@@ -235,8 +255,7 @@ pub fn is_reordered(architecture: &str, part: Part) -> bool {
         Part::DeltaGates,
         Part::DeltaOut,
     ];
-    PERMUTED.contains(&architecture) && [Part::Q, Part::K].contains(&part)
-        || TILED.contains(&architecture) && delta.contains(&part)
+    TILED.contains(&architecture) && delta.contains(&part)
 }
 
 /// The names that a part may have, the likeliest first.

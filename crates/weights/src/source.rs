@@ -209,8 +209,10 @@ impl Source {
     /// Where an adapter was made for another model, or has a tensor that fits nothing.
     pub fn pairs(&self, wanted: &[WeightSpec]) -> Result<Vec<Pair>, WeightError> {
         let named = self.gguf.as_ref().and_then(|gguf| gguf.text("general.architecture"));
-        let architecture = named.unwrap_or_else(|| family(&self.meta));
-        let base = Base { style: self.style, architecture };
+        let of_family = || names::architectures(family(&self.meta));
+        let architectures = named.map_or_else(of_family, |named| vec![named]);
+        let heads = self.meta.opt_u32("heads").ok().flatten();
+        let base = Base { style: self.style, architectures: &architectures, heads };
         let mut all = Vec::new();
         for (nth, adapter) in self.adapters.iter().enumerate() {
             all.extend(adapter.pairs(nth, base, wanted)?);

@@ -32,9 +32,11 @@ impl<'a> Affine4<'a> {
 
 impl Pairs for Affine4<'_> {
     const BYTES: usize = 16;
-    const OFF: i32 = 0;
-    const MAX: u8 = 15;
-    const BIASED: bool = true;
+
+    #[inline(always)]
+    fn off<S: Simd>(&self) -> i16 {
+        0
+    }
 
     #[inline(always)]
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
@@ -52,8 +54,8 @@ impl Pairs for Affine4<'_> {
     }
 
     #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
-        two(s, self.kind, &self.biases, a >> self.group, b >> self.group)
+    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> Option<[S::Q; 2]> {
+        Some(two(s, self.kind, &self.biases, a >> self.group, b >> self.group))
     }
 }
 

@@ -19,98 +19,91 @@ use crate::simd::Simd;
 pub trait Pairs {
     /// Bytes of a block.
     const BYTES: usize;
-    /// What is to be taken off each byte. Where it is 128 the bytes of [`Pairs::weights`] are
-    /// unsigned only on processors that multiply them so; else it is off already.
-    const OFF: i32;
-    /// The largest byte where they are unsigned.
-    const MAX: u8;
-    /// Whether weights have a bias.
-    const BIASED: bool;
 
+    /// Comes to blocks `a` and `b`, of which the functions below are asked next.
+    #[inline(always)]
+    fn come_to(&mut self, _a: usize, _b: usize) {}
+    /// What is to be taken off each byte.
+    fn off<S: Simd>(&self) -> i16;
     /// The bytes of blocks `a` and `b` of row `r`.
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B;
     /// Two blocks of activations in the order of [`Pairs::weights`].
+    #[inline(always)]
     fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
         s.sixteens_s(x)
     }
     /// The scales of blocks `a` and `b`, which follows it or is the same.
     fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2];
     /// What is added to every weight of blocks `a` and `b`.
-    fn biases<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2];
+    #[inline(always)]
+    fn biases<S: Simd>(&self, _s: S, _a: usize, _b: usize) -> Option<[S::Q; 2]> {
+        None
+    }
 }
 
-/// The products of four rows with `x`.
+/// The products of four rows with `x`. Bytes are as [`Simd::dot4_blocks`] wants them.
 #[inline(always)]
-pub fn dot4<S: Simd, P: Pairs>(s: S, rows: &P, x: RoundedRow<'_>, ahead: &[u8]) -> [f32; 4] {
+pub fn dot4<S: Simd, P: Pairs, const MAX: u8>(
+    s: S,
+    mut rows: P,
+    x: RoundedRow<'_>,
+    ahead: &[u8],
+) -> [f32; 4] {
     let mut sum = s.q_load([0.0; 4]);
     let (pairs, last) = x.q.as_chunks::<64>();
-    for (pair, q) in pairs.iter().enumerate() {
+    let (sums, last_sums) = x.sums.as_chunks::<4>();
+    for (pair, (q, sums)) in pairs.iter().zip(sums).enumerate() {
         let (a, b) = (2 * pair, 2 * pair + 1);
         fetch(s, ahead, pair, 8 * P::BYTES);
-        let add = [lacking::<S, P>(x, a), lacking::<S, P>(x, b)];
-        let (first, second) = products(s, rows, a, b, q, add);
-        let (scales, biases) = (rows.scales(s, a, b), rows.biases(s, a, b));
-        sum = add_block::<S, P>(s, x, a, first, scales[0], biases[0], sum);
-        sum = add_block::<S, P>(s, x, b, second, scales[1], biases[1], sum);
+        let terms = products::<S, P, MAX>(s, &mut rows, [a, b], q, sums);
+        sum = add(s, &terms, 0, x.scales[a], sums, sum);
+        sum = add(s, &terms, 1, x.scales[b], sums, sum);
     }
     if !last.is_empty() {
         let b = 2 * pairs.len();
-        let mut q = [0; 64];
+        let (mut q, mut sums) = ([0; 64], [0; 4]);
         q[..32].copy_from_slice(last);
-        let (only, _) = products(s, rows, b, b, &q, [lacking::<S, P>(x, b), 0]);
-        let (scales, biases) = (rows.scales(s, b, b), rows.biases(s, b, b));
-        sum = add_block::<S, P>(s, x, b, only, scales[0], biases[0], sum);
+        sums[..2].copy_from_slice(last_sums);
+        let terms = products::<S, P, MAX>(s, &mut rows, [b, b], &q, &sums);
+        sum = add(s, &terms, 0, x.scales[b], &sums, sum);
     }
     s.q_store(sum)
 }
 
-/// The products of blocks `a` and `b` of four rows, each plus what is to be added.
-#[inline(always)]
-fn products<S: Simd, P: Pairs>(
-    s: S,
-    rows: &P,
-    a: usize,
-    b: usize,
-    q: &[i8; 64],
-    add: [i32; 2],
-) -> (S::Q, S::Q) {
-    let q = P::activations(s, q);
-    let w = four!(r => rows.weights(s, r, a, b));
-    if P::OFF == 128 && !S::FULL_U8 {
-        return s.sum4_blocks(four!(r => s.dot_ss(s.splat_i(0), w[r], q)), add);
-    }
-    s.dot4_blocks(w, q, P::MAX, add)
+/// What four rows' products with two blocks are made of.
+struct Terms<Q> {
+    dots: (Q, Q),
+    scales: [Q; 2],
+    biases: Option<[Q; 2]>,
 }
 
-/// Adds one block's products to the sums.
 #[inline(always)]
-fn add_block<S: Simd, P: Pairs>(
+fn products<S: Simd, P: Pairs, const MAX: u8>(
     s: S,
-    x: RoundedRow<'_>,
-    b: usize,
-    dots: S::Q,
-    scales: S::Q,
-    biases: S::Q,
+    rows: &mut P,
+    [a, b]: [usize; 2],
+    q: &[i8; 64],
+    sums: &[i16; 4],
+) -> Terms<S::Q> {
+    rows.come_to(a, b);
+    let w = four!(r => rows.weights(s, r, a, b));
+    let dots = s.dot4_blocks::<MAX>(w, P::activations(s, q), sums, rows.off::<S>());
+    Terms { dots, scales: rows.scales(s, a, b), biases: rows.biases(s, a, b) }
+}
+
+/// Adds one of the two blocks' products to the sums.
+#[inline(always)]
+fn add<S: Simd>(
+    s: S,
+    terms: &Terms<S::Q>,
+    block: usize,
+    dx: f32,
+    sums: &[i16; 4],
     sum: S::Q,
 ) -> S::Q {
-    let dx = x.scales[b];
-    let sum = s.q_fma(s.q_scale(scales, dx), dots, sum);
-    if !P::BIASED {
-        return sum;
-    }
-    let total = s.q_load([sum32(x.sums, b) as f32; 4]);
-    s.q_fma(s.q_scale(biases, dx), total, sum)
-}
-
-/// What the products of block `b` lack, since the offset is not taken off the weights.
-#[inline(always)]
-fn lacking<S: Simd, P: Pairs>(x: RoundedRow<'_>, b: usize) -> i32 {
-    let signed = P::OFF == 128 && !S::FULL_U8;
-    if P::OFF == 0 || signed { 0 } else { -P::OFF * sum32(x.sums, b) }
-}
-
-/// The sum of block `b` of 32, from sums of sixteen.
-#[inline(always)]
-fn sum32(sums: &[i16], b: usize) -> i32 {
-    i32::from(sums[2 * b]) + i32::from(sums[2 * b + 1])
+    let dots = if block == 0 { terms.dots.0 } else { terms.dots.1 };
+    let sum = s.q_fma(s.q_scale(terms.scales[block], dx), dots, sum);
+    let Some(biases) = terms.biases else { return sum };
+    let total = i32::from(sums[2 * block]) + i32::from(sums[2 * block + 1]);
+    s.q_fma(s.q_scale(biases[block], dx), s.q_load([total as f32; 4]), sum)
 }

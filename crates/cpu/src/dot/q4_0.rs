@@ -21,9 +21,11 @@ impl<'a> Q4_0<'a> {
 
 impl Pairs for Q4_0<'_> {
     const BYTES: usize = BYTES;
-    const OFF: i32 = 8;
-    const MAX: u8 = 15;
-    const BIASED: bool = false;
+
+    #[inline(always)]
+    fn off<S: Simd>(&self) -> i16 {
+        8
+    }
 
     #[inline(always)]
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
@@ -33,11 +35,6 @@ impl Pairs for Q4_0<'_> {
 
     #[inline(always)]
     fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
-        [halves::<S, BYTES, 0>(s, &self.0, a), halves::<S, BYTES, 0>(s, &self.0, b)]
-    }
-
-    #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, _: usize, _: usize) -> [S::Q; 2] {
-        [s.q_load([0.0; 4]); 2]
+        [halves(s, &self.0, a, 0), halves(s, &self.0, b, 0)]
     }
 }

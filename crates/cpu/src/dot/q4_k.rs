@@ -3,7 +3,7 @@
 //! 144 bytes: d, dmin (halves); 12 bytes of scales and minima; 128 bytes of 4-bit weights, of
 //! which each 32 bytes hold one run in their low halves and the next in their high halves.
 
-use super::minima::Eights;
+use super::eights::Eights;
 use crate::simd::Simd;
 
 /// Its blocks.

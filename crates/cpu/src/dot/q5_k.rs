@@ -3,7 +3,7 @@
 //! 176 bytes: d, dmin (halves); 12 bytes of scales and minima; 32 bytes of fifth bits, of which
 //! bit j belongs to run j; 128 bytes of low halves as in Q4_K.
 
-use super::minima::Eights;
+use super::eights::Eights;
 use crate::simd::Simd;
 
 /// Its blocks.

@@ -21,9 +21,11 @@ impl<'a> Q8_0<'a> {
 
 impl Pairs for Q8_0<'_> {
     const BYTES: usize = BYTES;
-    const OFF: i32 = 128;
-    const MAX: u8 = 255;
-    const BIASED: bool = false;
+
+    #[inline(always)]
+    fn off<S: Simd>(&self) -> i16 {
+        if S::FULL_U8 { 128 } else { 0 }
+    }
 
     #[inline(always)]
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
@@ -34,11 +36,6 @@ impl Pairs for Q8_0<'_> {
 
     #[inline(always)]
     fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2] {
-        [halves::<S, BYTES, 0>(s, &self.0, a), halves::<S, BYTES, 0>(s, &self.0, b)]
-    }
-
-    #[inline(always)]
-    fn biases<S: Simd>(&self, s: S, _: usize, _: usize) -> [S::Q; 2] {
-        [s.q_load([0.0; 4]); 2]
+        [halves(s, &self.0, a, 0), halves(s, &self.0, b, 0)]
     }
 }

@@ -70,7 +70,28 @@ fn sums_i(a: [__m256i; 4]) -> __m128 {
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn half_sums(a: [__m256i; 4]) -> __m256i {
-    _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]))
+    let ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a[0], a[1]), _mm256_unpackhi_epi32(a[0], a[1]));
+    let cd = _mm256_add_epi32(_mm256_unpacklo_epi32(a[2], a[3]), _mm256_unpackhi_epi32(a[2], a[3]));
+    _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd))
+}
+
+/// The same of vectors of pairs of sixteen bits, of which `LEVELS` sums of two fit such.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn half_sums_words<const LEVELS: usize>(a: [__m256i; 4]) -> __m256i {
+    let ones = _mm256_set1_epi16(1);
+    if LEVELS == 0 {
+        let [first, second] = [_mm256_madd_epi16(a[0], ones), _mm256_madd_epi16(a[1], ones)];
+        let [third, last] = [_mm256_madd_epi16(a[2], ones), _mm256_madd_epi16(a[3], ones)];
+        return half_sums([first, second, third, last]);
+    }
+    let ab = _mm256_add_epi16(_mm256_unpacklo_epi32(a[0], a[1]), _mm256_unpackhi_epi32(a[0], a[1]));
+    let cd = _mm256_add_epi16(_mm256_unpacklo_epi32(a[2], a[3]), _mm256_unpackhi_epi32(a[2], a[3]));
+    let (low, high) = (_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    if LEVELS == 1 {
+        return _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+    }
+    _mm256_madd_epi16(_mm256_add_epi16(low, high), ones)
 }
 
 /// The vector, computed here: the compiler would take sums apart and order them anew, for which
@@ -128,7 +149,7 @@ fn place(i: usize) -> __m256i {
 /// Adds the products of a row, times the scales in two places.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn runs(
+fn runs<const SIGNED: bool>(
     acc: __m256i,
     w: [__m256i; 2],
     x: [__m256i; 2],
@@ -136,10 +157,85 @@ fn runs(
     first: __m256i,
     second: __m256i,
 ) -> __m256i {
+    let (w, x) = if SIGNED { (abs(w), with_sign(x, w)) } else { (w, x) };
     let (first, second) = (_mm256_shuffle_epi8(scales, first), _mm256_shuffle_epi8(scales, second));
     let low = _mm256_madd_epi16(_mm256_maddubs_epi16(w[0], x[0]), first);
     let high = _mm256_madd_epi16(_mm256_maddubs_epi16(w[1], x[1]), second);
     here(_mm256_add_epi32(_mm256_add_epi32(acc, low), high))
+}
+
+/// Eight scales of each of four rows, in memory: from there one comes to all lanes without an
+/// arithmetic unit. By pairs of rows: the first four of the one and of the other, the last four.
+#[repr(align(32))]
+pub struct Eights([[[i32; 4]; 4]; 2]);
+
+impl Eights {
+    /// Stores the bytes of pairs of rows, each as two words of a lane.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    fn store(&mut self, pairs: [__m256i; 2]) {
+        let four = _mm_setr_epi8(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1);
+        let first = _mm256_broadcastsi128_si256(four);
+        let last = _mm256_broadcastsi128_si256(_mm_or_si128(four, _mm_set1_epi16(4)));
+        for (rows, bytes) in self.0.iter_mut().zip(pairs) {
+            let rows = rows.as_mut_ptr().cast::<__m256i>();
+            // SAFETY: two vectors of sixty-four aligned bytes.
+            unsafe {
+                _mm256_store_si256(rows, _mm256_shuffle_epi8(bytes, first));
+                _mm256_store_si256(rows.add(1), _mm256_shuffle_epi8(bytes, last));
+            }
+        }
+        // The compiler would keep them in registers and shuffle again for each use.
+        // SAFETY: no instruction at all.
+        unsafe {
+            std::arch::asm!("/* {} */", in(reg) self, options(nostack, preserves_flags));
+        }
+    }
+
+    /// Scales `2 * j` and `2 * j + 1` of a row.
+    #[inline(always)]
+    fn of(&self, row: usize, j: usize) -> [i32; 2] {
+        let four = &self.0[row / 2][j / 2 * 2 + row % 2];
+        [four[j % 2 * 2], four[j % 2 * 2 + 1]]
+    }
+}
+
+/// The scales and the minima of six bits of two rows: eight bytes and eight bytes of each.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn six_bits(x: __m256i) -> __m256i {
+    // By lanes of four: something, first, second and third four bytes.
+    let low = _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4);
+    let high = _mm256_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2);
+    let low = _mm256_srlv_epi32(_mm256_shuffle_epi32::<0b11_10_11_01>(x), low);
+    let high = _mm256_srlv_epi32(_mm256_shuffle_epi32::<0b10_10_01_01>(x), high);
+    let masks = _mm256_set1_epi64x(0x0f0f_0f0f_3f3f_3f3f);
+    let tops = _mm256_set1_epi64x(0x3030_3030_0000_0000);
+    _mm256_or_si256(_mm256_and_si256(low, masks), _mm256_and_si256(high, tops))
+}
+
+/// Adds the products of two runs of a row, times their scales.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn eight(acc: __m256i, w: [__m256i; 2], x: [__m256i; 2], scales: [i32; 2]) -> __m256i {
+    let [first, second] = [_mm256_set1_epi32(scales[0]), _mm256_set1_epi32(scales[1])];
+    let low = _mm256_madd_epi16(_mm256_maddubs_epi16(w[0], x[0]), first);
+    let high = _mm256_madd_epi16(_mm256_maddubs_epi16(w[1], x[1]), second);
+    here(_mm256_add_epi32(_mm256_add_epi32(acc, low), high))
+}
+
+/// The magnitude of each byte.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn abs(w: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_abs_epi8(w[0]), _mm256_abs_epi8(w[1])]
+}
+
+/// Each byte of `x` times the sign of that of `w`.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn with_sign(x: [__m256i; 2], w: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_sign_epi8(x[0], w[0]), _mm256_sign_epi8(x[1], w[1])]
 }
 
 /// Sums of four neighbouring products, two apart.
@@ -149,12 +245,19 @@ fn dot4_words(w: [__m256i; 2], x: [__m256i; 2]) -> __m256i {
     _mm256_add_epi16(_mm256_maddubs_epi16(w[0], x[0]), _mm256_maddubs_epi16(w[1], x[1]))
 }
 
-/// The sums of four rows' two blocks, each plus its own.
+/// The sums of four rows' two blocks, less `off` times the sums of their activations.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn blocks_sums(sums: __m256i, add: [i32; 2]) -> (__m128, __m128) {
-    let add = _mm256_set_m128i(_mm_set1_epi32(add[1]), _mm_set1_epi32(add[0]));
-    let both = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, add));
+fn blocks_sums(dots: __m256i, sums: &[i16; 4], off: i16) -> (__m128, __m128) {
+    let mut dots = dots;
+    if off != 0 {
+        let sums = _mm_cvtsi64_si128(i64::from_le_bytes(bytemuck::cast(*sums)));
+        let lacking = _mm_madd_epi16(sums, _mm_set1_epi16(-off));
+        let places = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+        let lacking = _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(lacking), places);
+        dots = _mm256_add_epi32(dots, lacking);
+    }
+    let both = _mm256_cvtepi32_ps(dots);
     (_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both))
 }
 
@@ -254,6 +357,7 @@ impl Simd for Avx2 {
     type Q = __m128;
     /// Those with even numbers, then those with odd numbers.
     type K = __m256i;
+    type E = Eights;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -480,39 +584,41 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot4_blocks(
+    fn dot4_blocks<const MAX: u8>(
         self,
         w: [[__m256i; 2]; 4],
         x: [__m256i; 2],
-        max: u8,
-        add: [i32; 2],
+        sums: &[i16; 4],
+        off: i16,
     ) -> (__m128, __m128) {
+        if MAX > 63 {
+            let zero = self.splat_i(0);
+            let [a, b] = [self.dot_ss(zero, w[0], x), self.dot_ss(zero, w[1], x)];
+            let [c, d] = [self.dot_ss(zero, w[2], x), self.dot_ss(zero, w[3], x)];
+            return self.sum4_blocks([a, b, c, d], sums, off);
+        }
         x!({
-            if max > 15 {
-                let zero = self.splat_i(0);
-                let (a, b) = (self.dot_us(zero, w[0], x), self.dot_us(zero, w[1], x));
-                let (c, d) = (self.dot_us(zero, w[2], x), self.dot_us(zero, w[3], x));
-                return self.sum4_blocks([a, b, c, d], add);
-            }
-            // Sixteen products of such weights fit sixteen bits.
             let [a, b] = [dot4_words(w[0], x), dot4_words(w[1], x)];
             let [c, d] = [dot4_words(w[2], x), dot4_words(w[3], x)];
-            let sums = _mm256_hadd_epi16(_mm256_hadd_epi16(a, b), _mm256_hadd_epi16(c, d));
-            let sums = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
-            blocks_sums(sums, add)
+            let dots = match MAX {
+                0..=15 => half_sums_words::<2>([a, b, c, d]),
+                16..=31 => half_sums_words::<1>([a, b, c, d]),
+                _ => half_sums_words::<0>([a, b, c, d]),
+            };
+            blocks_sums(dots, sums, off)
         })
     }
 
     #[inline(always)]
-    fn sum4_blocks(self, a: [[__m256i; 2]; 4], add: [i32; 2]) -> (__m128, __m128) {
+    fn sum4_blocks(self, a: [[__m256i; 2]; 4], sums: &[i16; 4], off: i16) -> (__m128, __m128) {
         x!({
-            let sums = half_sums([
+            let dots = half_sums([
                 _mm256_add_epi32(a[0][0], a[0][1]),
                 _mm256_add_epi32(a[1][0], a[1][1]),
                 _mm256_add_epi32(a[2][0], a[2][1]),
                 _mm256_add_epi32(a[3][0], a[3][1]),
             ]);
-            blocks_sums(sums, add)
+            blocks_sums(dots, sums, off)
         })
     }
 
@@ -525,22 +631,49 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn six_bits(self, x: &[u8; 16]) -> (__m256i, __m256i) {
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Eights) -> __m128 {
         x!({
-            // By lanes of four: something, first, second and third four bytes.
-            let x = _mm_loadu_si128(x.as_ptr().cast());
-            let (low, high) = (_mm_setr_epi32(0, 0, 0, 4), _mm_setr_epi32(0, 2, 0, 2));
-            let low = _mm_srlv_epi32(_mm_shuffle_epi32::<0b11_10_11_01>(x), low);
-            let high = _mm_srlv_epi32(_mm_shuffle_epi32::<0b10_10_01_01>(x), high);
-            let masks = _mm_setr_epi32(0x3f3f_3f3f, 0x0f0f_0f0f, 0x3f3f_3f3f, 0x0f0f_0f0f);
-            let tops = _mm_setr_epi32(0, 0x3030_3030, 0, 0x3030_3030);
-            let bytes = _mm_or_si128(_mm_and_si128(low, masks), _mm_and_si128(high, tops));
-            let words = _mm256_cvtepu8_epi16(bytes);
-            (
-                _mm256_permute4x64_epi64::<0b01_00_01_00>(words),
-                _mm256_permute4x64_epi64::<0b11_10_11_10>(words),
-            )
+            let (a, b) = (six_bits(two(x[0], x[1])), six_bits(two(x[2], x[3])));
+            scales.store([a, b]);
+            // Sums of runs, in either half.
+            let runs =
+                _mm256_madd_epi16(_mm256_loadu_si256(sums.as_ptr().cast()), _mm256_set1_epi16(1));
+            let runs = _mm256_packs_epi32(runs, runs);
+            let runs = _mm256_permute4x64_epi64::<0b10_00_10_00>(runs);
+            let zero = _mm256_setzero_si256();
+            let a = _mm256_madd_epi16(_mm256_unpackhi_epi8(a, zero), runs);
+            let b = _mm256_madd_epi16(_mm256_unpackhi_epi8(b, zero), runs);
+            // Two sums of rows 0 and 2, then of rows 1 and 3.
+            let both = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+            let first = _mm_castsi128_ps(_mm256_castsi256_si128(both));
+            let second = _mm_castsi128_ps(_mm256_extracti128_si256::<1>(both));
+            let even = _mm_shuffle_ps::<0b10_00_10_00>(first, second);
+            let odd = _mm_shuffle_ps::<0b11_01_11_01>(first, second);
+            let sums = _mm_add_epi32(_mm_castps_si128(even), _mm_castps_si128(odd));
+            _mm_cvtepi32_ps(_mm_shuffle_epi32::<0b11_01_10_00>(sums))
         })
+    }
+
+    #[inline(always)]
+    fn room(self) -> Eights {
+        Eights([[[0; 4]; 4]; 2])
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[__m256i; 2]; 4],
+        w: [[__m256i; 2]; 4],
+        x: [__m256i; 2],
+        scales: &Eights,
+        j: usize,
+    ) -> [[__m256i; 2]; 4] {
+        x!([
+            [eight(acc[0][0], w[0], x, scales.of(0, j)), acc[0][1]],
+            [eight(acc[1][0], w[1], x, scales.of(1, j)), acc[1][1]],
+            [eight(acc[2][0], w[2], x, scales.of(2, j)), acc[2][1]],
+            [eight(acc[3][0], w[3], x, scales.of(3, j)), acc[3][1]],
+        ])
     }
 
     #[inline(always)]
@@ -568,7 +701,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_runs(
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [[__m256i; 2]; 4],
         w: [[__m256i; 2]; 4],
@@ -579,10 +712,10 @@ impl Simd for Avx2 {
         x!({
             let (first, second) = (here(place(2 * j)), here(place(2 * j + 1)));
             [
-                [runs(acc[0][0], w[0], x, scales[0], first, second), acc[0][1]],
-                [runs(acc[1][0], w[1], x, scales[1], first, second), acc[1][1]],
-                [runs(acc[2][0], w[2], x, scales[2], first, second), acc[2][1]],
-                [runs(acc[3][0], w[3], x, scales[3], first, second), acc[3][1]],
+                [runs::<SIGNED>(acc[0][0], w[0], x, scales[0], first, second), acc[0][1]],
+                [runs::<SIGNED>(acc[1][0], w[1], x, scales[1], first, second), acc[1][1]],
+                [runs::<SIGNED>(acc[2][0], w[2], x, scales[2], first, second), acc[2][1]],
+                [runs::<SIGNED>(acc[3][0], w[3], x, scales[3], first, second), acc[3][1]],
             ]
         })
     }
@@ -609,10 +742,10 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn dot_ss(self, acc: [__m256i; 2], w: [__m256i; 2], x: [__m256i; 2]) -> [__m256i; 2] {
-        x!([
-            dot4(acc[0], _mm256_abs_epi8(w[0]), _mm256_sign_epi8(x[0], w[0])),
-            dot4(acc[1], _mm256_abs_epi8(w[1]), _mm256_sign_epi8(x[1], w[1])),
-        ])
+        x!({
+            let (u, s) = (abs(w), with_sign(x, w));
+            [dot4(acc[0], u[0], s[0]), dot4(acc[1], u[1], s[1])]
+        })
     }
 
     /// Twice, for the two sums of a lane.
@@ -667,11 +800,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
-        x!(_mm256_xor_si256(a, b))
-    }
-
-    #[inline(always)]
     fn shr(self, a: __m256i, bits: u32) -> __m256i {
         x!(_mm256_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)))
     }
@@ -712,6 +840,14 @@ impl Simd for Avx2 {
             let (bytes, low) = (two(a, b), _mm256_set1_epi8(0x0f));
             let high = _mm256_srli_epi16::<4>(bytes);
             [_mm256_and_si256(bytes, low), _mm256_and_si256(high, low)]
+        })
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 16], a: [__m256i; 2]) -> [__m256i; 2] {
+        x!({
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            [_mm256_shuffle_epi8(table, a[0]), _mm256_shuffle_epi8(table, a[1])]
         })
     }
 

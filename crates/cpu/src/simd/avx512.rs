@@ -3,7 +3,7 @@
 //! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
-use super::Simd;
+use super::{Simd, eights, lacking};
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI.
@@ -78,17 +78,37 @@ fn transpose_sum_i(a: [__m512i; 4]) -> __m512i {
 /// Adds the products of a row, times the scales of runs `4 * j ..= 4 * j + 3`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 #[inline]
-fn runs(acc: __m512i, w: __m512i, x: __m512i, scales: __m512i, j: usize) -> __m512i {
+fn runs<const SIGNED: bool>(
+    acc: __m512i,
+    w: __m512i,
+    x: __m512i,
+    scales: __m512i,
+    j: usize,
+) -> __m512i {
     let scales = match j {
         0 => _mm512_shuffle_epi32::<0b00_00_00_00>(scales),
         1 => _mm512_shuffle_epi32::<0b01_01_01_01>(scales),
         2 => _mm512_shuffle_epi32::<0b10_10_10_10>(scales),
         _ => _mm512_shuffle_epi32::<0b11_11_11_11>(scales),
     };
+    if SIGNED {
+        let dots = dot_signed(_mm512_setzero_si512(), w, x);
+        let scales = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(scales));
+        return _mm512_add_epi32(acc, _mm512_mullo_epi32(dots, scales));
+    }
     // Four products with weights up to 63 fit sixteen bits; their sign above is multiplied with
     // the zero above the scale.
     let dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
     _mm512_dpwssd_epi32(acc, dots, scales)
+}
+
+/// Adds to each lane four products, of which the activations take the weights' signs.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn dot_signed(acc: __m512i, w: __m512i, x: __m512i) -> __m512i {
+    let negative = _mm512_movepi8_mask(w);
+    let signed = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
+    _mm512_dpbusd_epi32(acc, _mm512_abs_epi8(w), signed)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
@@ -122,6 +142,7 @@ impl Simd for Avx512 {
     type Q = __m128;
     /// As i32 without a sign, (4 in a group, 4 groups): a product of words takes them so.
     type K = __m512i;
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -305,7 +326,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn sum4_blocks(self, a: [__m512i; 4], add: [i32; 2]) -> (__m128, __m128) {
+    fn sum4_blocks(self, a: [__m512i; 4], sums: &[i16; 4], off: i16) -> (__m128, __m128) {
+        let add = lacking(sums, off);
         x!({
             let sums = transpose_sum_i(a);
             let high = _mm512_extracti64x4_epi64::<1>(sums);
@@ -323,6 +345,28 @@ impl Simd for Avx512 {
             let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(x));
             _mm512_cvtepu8_epi32(_mm_shuffle_epi8(bytes, order))
         })
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> __m128 {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [__m512i; 4],
+        w: [__m512i; 4],
+        x: __m512i,
+        scales: &Self::E,
+        j: usize,
+    ) -> [__m512i; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]
@@ -350,7 +394,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_runs(
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [__m512i; 4],
         w: [__m512i; 4],
@@ -359,10 +403,10 @@ impl Simd for Avx512 {
         j: usize,
     ) -> [__m512i; 4] {
         x!([
-            runs(acc[0], w[0], x, scales[0], j),
-            runs(acc[1], w[1], x, scales[1], j),
-            runs(acc[2], w[2], x, scales[2], j),
-            runs(acc[3], w[3], x, scales[3], j),
+            runs::<SIGNED>(acc[0], w[0], x, scales[0], j),
+            runs::<SIGNED>(acc[1], w[1], x, scales[1], j),
+            runs::<SIGNED>(acc[2], w[2], x, scales[2], j),
+            runs::<SIGNED>(acc[3], w[3], x, scales[3], j),
         ])
     }
 
@@ -388,11 +432,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn dot_ss(self, acc: __m512i, w: __m512i, x: __m512i) -> __m512i {
-        x!({
-            let negative = _mm512_movepi8_mask(w);
-            let signed = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
-            _mm512_dpbusd_epi32(acc, _mm512_abs_epi8(w), signed)
-        })
+        x!(dot_signed(acc, w, x))
     }
 
     #[inline(always)]
@@ -418,11 +458,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn or(self, a: __m256i, b: __m256i) -> __m256i {
         x!(_mm256_or_si256(a, b))
-    }
-
-    #[inline(always)]
-    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
-        x!(_mm256_xor_si256(a, b))
     }
 
     #[inline(always)]
@@ -463,6 +498,14 @@ impl Simd for Avx512 {
             let bytes = two(a, b);
             let both = self.join(bytes, _mm256_srli_epi16::<4>(bytes));
             _mm512_and_si512(both, _mm512_set1_epi8(0x0f))
+        })
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 16], a: __m512i) -> __m512i {
+        x!({
+            let table = _mm_loadu_si128(table.as_ptr().cast());
+            _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), a)
         })
     }
 

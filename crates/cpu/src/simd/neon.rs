@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::{Run, Simd};
+use super::{Run, Simd, eights, lacking};
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -64,6 +64,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     type Q = float32x4_t;
     /// As i32.
     type K = [int32x4_t; 4];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -286,7 +287,13 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn sum4_blocks(self, a: [[int32x4_t; 4]; 4], add: [i32; 2]) -> (float32x4_t, float32x4_t) {
+    fn sum4_blocks(
+        self,
+        a: [[int32x4_t; 4]; 4],
+        sums: &[i16; 4],
+        off: i16,
+    ) -> (float32x4_t, float32x4_t) {
+        let add = lacking(sums, off);
         let first = x4!(i, vaddq_s32(a[i][0], a[i][2]));
         let second = x4!(i, vaddq_s32(a[i][1], a[i][3]));
         x!((sums_i(first, add[0]), sums_i(second, add[1])))
@@ -300,6 +307,28 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
             let b = vreinterpretq_s32_u32(vmovl_high_u16(words));
             [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
         })
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> float32x4_t {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[int32x4_t; 4]; 4],
+        w: [[int8x16_t; 4]; 4],
+        x: [int8x16_t; 4],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[int32x4_t; 4]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]
@@ -323,7 +352,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn dot_runs(
+    fn dot_runs<const SIGNED: bool>(
         self,
         mut acc: [[int32x4_t; 4]; 4],
         w: [[int8x16_t; 4]; 4],
@@ -434,11 +463,6 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn xor(self, a: [uint8x16_t; 2], b: [uint8x16_t; 2]) -> [uint8x16_t; 2] {
-        x!([veorq_u8(a[0], b[0]), veorq_u8(a[1], b[1])])
-    }
-
-    #[inline(always)]
     fn shr(self, a: [uint8x16_t; 2], bits: u32) -> [uint8x16_t; 2] {
         x!({
             // A negative shift to the left is one to the right.
@@ -481,6 +505,12 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
             [vandq_u8(a, low), vandq_u8(b, low), vshrq_n_u8::<4>(a), vshrq_n_u8::<4>(b)]
                 .map(|quarter| vreinterpretq_s8_u8(quarter))
         })
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 16], a: [int8x16_t; 4]) -> [int8x16_t; 4] {
+        let table = x!(vreinterpretq_s8_u8(vld1q_u8(table.as_ptr())));
+        x4!(i, vqtbl1q_s8(table, vreinterpretq_u8_s8(a[i])))
     }
 
     #[inline(always)]

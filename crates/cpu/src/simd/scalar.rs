@@ -1,6 +1,6 @@
 //! Plain arrays: what every other implementation has to equal, bit for bit.
 
-use super::Simd;
+use super::{Simd, eights, lacking};
 use half::f16;
 use std::array::from_fn;
 
@@ -60,6 +60,7 @@ impl Simd for Scalar {
     type H = [u8; 32];
     type Q = [f32; 4];
     type K = [i16; 16];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -225,7 +226,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn sum4_blocks(self, a: [[i32; 16]; 4], add: [i32; 2]) -> ([f32; 4], [f32; 4]) {
+    fn sum4_blocks(self, a: [[i32; 16]; 4], sums: &[i16; 4], off: i16) -> ([f32; 4], [f32; 4]) {
+        let add = lacking(sums, off);
         let sum = |a: &[i32; 16], block: usize| {
             let (first, second) = (4 * block..4 * block + 4, 4 * block + 8..4 * block + 12);
             let lanes = a[first].iter().chain(&a[second]);
@@ -237,6 +239,28 @@ impl Simd for Scalar {
     #[inline(always)]
     fn scales_u8(self, x: [u8; 8]) -> [i16; 16] {
         from_fn(|i| x[i / 2].into())
+    }
+
+    #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> [f32; 4] {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[i32; 16]; 4],
+        w: [[u8; 64]; 4],
+        x: [u8; 64],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[i32; 16]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
     }
 
     #[inline(always)]
@@ -255,7 +279,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn dot_runs(
+    fn dot_runs<const SIGNED: bool>(
         self,
         acc: [[i32; 16]; 4],
         w: [[u8; 64]; 4],
@@ -264,7 +288,8 @@ impl Simd for Scalar {
         j: usize,
     ) -> [[i32; 16]; 4] {
         from_fn(|r| {
-            let dots = self.dot_us([0; 16], w[r], x);
+            let zero = [0; 16];
+            let dots = if SIGNED { self.dot_ss(zero, w[r], x) } else { self.dot_us(zero, w[r], x) };
             let scales = &scales[r][4 * j..];
             from_fn(|i| acc[r][i].wrapping_add(dots[i] * i32::from(scales[i / 4])))
         })
@@ -323,11 +348,6 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn xor(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        zip(a, b, |a, b| a ^ b)
-    }
-
-    #[inline(always)]
     fn shr(self, a: [u8; 32], bits: u32) -> [u8; 32] {
         bytes(words(&a).map(|a| a >> bits))
     }
@@ -355,6 +375,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> [u8; 64] {
         from_fn(|i| [a, b][i / 16 % 2][i % 16] >> (i / 32 * 4) & 0x0f)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 16], a: [u8; 64]) -> [u8; 64] {
+        a.map(|a| table[usize::from(a & 15)])
     }
 
     #[inline(always)]

@@ -170,7 +170,7 @@ fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
 
 fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
     let [a, b, c, d] = x.map(|x| s.load_i(&x));
-    let (first, second) = s.sum4_blocks([a, b, c, d], [x[0][0], x[0][1]]);
+    let (first, second) = s.sum4_blocks([a, b, c, d], &[7, -9, 300, 2000], 16);
     let words: [i16; 16] = from_fn(|i| x[0][i] as i16);
     let small: [i16; 16] = from_fn(|i| x[1][i] as i8 as i16);
     let eight: [u8; 8] = from_fn(|i| bytes[i]);
@@ -187,11 +187,13 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
         ("sum4_blocks", bits(&[s.q_store(first), s.q_store(second)].concat())),
-        ("six_bits", {
-            let (scales, minima) = s.six_bits(&from_fn(|i| bytes[i]));
-            let sums = s.sums(&words);
-            [sum_of(s.dot_sums(zero, sums, scales)), sum_of(s.dot_sums(zero, sums, minima))]
-                .concat()
+        ("eights", {
+            let (heads, mut scales) = (from_fn(|r| from_fn(|i| bytes[16 * r + i])), s.room());
+            let heads: [[u8; 16]; 4] = heads;
+            let minima = s.eights(heads.each_ref(), &small, &mut scales);
+            let (w, x) = (s.load_b(&bytes.map(|b| b & 63)), s.load_s(&bytes.map(|b| b as i8)));
+            let dots = (0..4).fold([zero; 4], |dots, j| s.dot_eights(dots, [w; 4], x, &scales, j));
+            bits(&[s.q_store(minima), s.q_store(s.sum4_i(dots))].concat())
         }),
         ("scales_u8", sum_of(s.dot_sums(zero, s.sums(&words), s.scales_u8(eight)))),
         ("scales_i8", sum_of(s.dot_sums(a, s.sums(&words), s.scales_i8(&small.map(|x| x as i8))))),
@@ -208,11 +210,7 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
     let packed: [u8; 16] = from_fn(|i| w[i]);
     let small = s.load_b(&w.map(|w| w & 63));
     let sum_of = |x: S::I| bits(&s.q_store(s.sum4_i([x; 4])));
-    let blocks = |max: u8| {
-        let w = [w, u, x, w].map(|w| s.load_b(&w.map(|w| w & max)));
-        let (first, second) = s.dot4_blocks(w, s.load_s(&above_least), max, [7, -9]);
-        bits(&[s.q_store(first), s.q_store(second)].concat())
-    };
+    let x_above_least = s.load_s(&above_least);
     vec![
         ("load_b", of_b(s, s.load_b(w))),
         ("load_s", of_b(s, s.load_s(&any))),
@@ -223,7 +221,6 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("splat_h", of_h(s, s.splat_h(w[0]))),
         ("and", of_h(s, s.and(h, g))),
         ("or", of_h(s, s.or(h, g))),
-        ("xor", of_h(s, s.xor(h, g))),
         ("shr", of_h(s, s.shr(h, shift))),
         ("shl", of_h(s, s.shl(h, shift))),
         ("sixteens", of_b(s, s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| x[i])))),
@@ -240,8 +237,17 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
             s.turn(&square, &mut turned);
             bits(turned.as_flattened())
         }),
-        ("dot4_blocks of 15", blocks(15)),
-        ("dot4_blocks of 127", blocks(127)),
+        ("dot4_blocks of 15", blocks::<S, 15>(s, [w, u, x, w], x_above_least)),
+        ("dot4_blocks of 31", blocks::<S, 31>(s, [w, u, x, w], x_above_least)),
+        ("dot4_blocks of 63", blocks::<S, 63>(s, [w, u, x, w], x_above_least)),
+        ("dot4_blocks of 127", blocks::<S, 127>(s, [w, u, x, w], x_above_least)),
+        ("look_up", of_b(s, s.look_up(&packed, s.load_b(&u.map(|u| u & 15))))),
+        ("dot_runs of signed", {
+            let (w, scales) = (s.load_b(w), s.scales_i8(&from_fn(|i| x[i] as i8)));
+            let sums =
+                |j| s.dot_runs::<true>([s.splat_i(0); 4], [w; 4], x_above_least, [scales; 4], j);
+            (0..4).flat_map(|j| sum_of(sums(j)[3])).collect()
+        }),
         ("dot_runs u8", {
             let scales = s.scales_u8(from_fn(|i| x[i] & 63));
             (0..4).flat_map(|j| sum_of(four_runs(s, small, s.load_s(&any), scales, j))).collect()
@@ -255,7 +261,14 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
 
 /// The sums of a row, of which four are the same.
 fn four_runs<S: Simd>(s: S, w: S::B, x: S::B, scales: S::K, j: usize) -> S::I {
-    s.dot_runs([s.splat_i(0); 4], [w; 4], x, [scales; 4], j)[3]
+    s.dot_runs::<false>([s.splat_i(0); 4], [w; 4], x, [scales; 4], j)[3]
+}
+
+/// The products of two blocks of four rows of bytes up to `MAX`.
+fn blocks<S: Simd, const MAX: u8>(s: S, w: [&[u8; 64]; 4], x: S::B) -> Vec<u32> {
+    let w = w.map(|w| s.load_b(&w.map(|w| w & MAX)));
+    let (first, second) = s.dot4_blocks::<MAX>(w, x, &[7, -9, 300, 2000], 16);
+    bits(&[s.q_store(first), s.q_store(second)].concat())
 }
 
 fn assert_same<S: Simd>(got: Results, wanted: Results) {
@@ -445,11 +458,15 @@ fn scalar_does_what_the_trait_says() {
     assert_eq!(s.even_odd_s(&bytes.map(|b| b as i8))[47..50], [31, 33, 35]);
     assert_eq!(s.nibbles(&[0xa5; 16], &[0x21; 16]), from_fn(|i| [5, 1, 10, 2][i / 16]));
     assert_eq!(s.scales_u8([1, 2, 3, 4, 5, 6, 7, 255])[12..], [7, 7, 255, 255]);
-    let sums = s.sum4_blocks([ints; 4], [100, 1000]);
-    assert_eq!((sums.0[3], sums.1[0]), (100.0 + 44.0, 1000.0 + 76.0));
+    let sums = s.sum4_blocks([ints; 4], &[1, 2, 3, 4], -10);
+    assert_eq!((sums.0[3], sums.1[0]), (30.0 + 44.0, 70.0 + 76.0));
+    let table = from_fn(|i| 100 + i as u8);
+    assert_eq!(s.look_up(&table, [7; 64]), [107; 64]);
     let scales = [from_fn(|i| i as i16); 4];
-    let runs = s.dot_runs([[1; 16]; 4], [[2; 64]; 4], [3; 64], scales, 2);
+    let runs = s.dot_runs::<false>([[1; 16]; 4], [[2; 64]; 4], [3; 64], scales, 2);
     assert_eq!(runs[3][3..5], [1 + 24 * 8, 1 + 24 * 9]);
+    let runs = s.dot_runs::<true>([[1; 16]; 4], [[-2i8 as u8; 64]; 4], [3; 64], scales, 2);
+    assert_eq!(runs[3][3..5], [1 - 24 * 8, 1 - 24 * 9]);
     assert_eq!(s.shr([0x80, 0x01, 0, 0].repeat(8).try_into().expect("32 bytes"), 4)[0], 0x18);
     assert_eq!(s.dot_us([1; 16], [255; 64], [0x80; 64]), [1 - 4 * 255 * 128; 16]);
     assert_eq!(s.dot_ss([1; 16], [255; 64], [0x81; 64]), [1 + 4 * 127; 16]);

@@ -69,6 +69,11 @@ fn a_model_of_ollama_is_used_in_place_with_its_layers() {
         let error = home.hub().remove(&model.name).expect_err("Ollama's").to_string();
         assert!(error.contains("ollama rm"), "{error}");
     }
+    for (bytes, is_needed) in [(&b"MIT"[..], false), (b"{{ .Prompt }}", true)] {
+        let blob = home.dir.join(format!("ollama/blobs/sha256-{}", sha256(bytes)));
+        fs::remove_file(blob).expect("a blob");
+        assert_eq!(home.hub().find("mine:7b").is_err(), is_needed, "without its template");
+    }
     assert!(server.asked().is_empty());
 }
 

@@ -4,21 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
-use hub::Modelfile;
+use anyhow::Context;
+use hub::{Adapter, Modelfile};
 use russet::{Form, KvKind, Opened};
 
 use crate::download;
 use crate::flags::HubArgs;
-use crate::terminal;
-use crate::vocab::Texts;
 
 /// Make a name from a Modelfile
 ///
 /// FROM names the model, or a path from the Modelfile's directory; PARAMETER settings become its
-/// defaults, SYSTEM what it is told, MESSAGE how a conversation begins, TEMPLATE (in Jinja) its
-/// chat template; ADAPTER names a LoRA adapter likewise; LICENSE is kept. What cannot be honoured
-/// is refused by its line. No weights are copied.
+/// defaults, SYSTEM what it is told, MESSAGE how a conversation begins, TEMPLATE (in Jinja, or in
+/// Go's language as Ollama's are) its chat template; ADAPTER names a LoRA adapter likewise; LICENSE
+/// is kept. What cannot be honoured is refused by its line. No weights are copied.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The new name: name or name:tag
@@ -34,36 +32,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let file = args.file.display().to_string();
     let text = fs::read_to_string(&args.file)
         .with_context(|| format!("cannot read {file}; give a Modelfile with --file"))?;
-    let Modelfile { from, mut recipe } = Modelfile::parse(&file, &text)?;
+    let modelfile = Modelfile::parse(&file, &text)?;
     let hub = args.hub.hub();
-    let from = beside(&args.file, &from);
-    let found = download::found(&hub, &from)?;
+    let from = beside(&args.file, &modelfile.from);
+    let place = |instruction, nth| modelfile.place(instruction, nth);
+    let found = download::found(&hub, &from).with_context(|| place("FROM", 0))?;
+    let mut recipe = modelfile.recipe.clone();
     if let Some(template) = &recipe.template {
-        if hub::is_go_template(template) {
-            let own = Texts::open(&download::path(&found))?.templates()?;
-            ensure!(
-                own.choose(false).is_some(),
-                "the TEMPLATE is written in Go's language for Ollama, which Russet does not read, \
-                 and the model's file has none of its own; write it in Jinja"
-            );
-            terminal::note(
-                "the TEMPLATE is written in Go's language for Ollama, which Russet does not read; \
-                 the template in the model's own file serves",
-            );
-        } else {
-            tokens::Template::new(template).with_context(|| format!("{file}: TEMPLATE"))?;
-        }
+        tokens::Template::new(template).with_context(|| place("TEMPLATE", usize::MAX))?;
     }
-    for adapter in &mut recipe.adapters {
+    let mut laid = found;
+    for (nth, adapter) in recipe.adapters.iter_mut().enumerate() {
         let path = args.file.parent().unwrap_or(Path::new("")).join(&adapter.path);
-        adapter.path = fs::canonicalize(&path)
-            .with_context(|| format!("{file}: ADAPTER {} cannot be opened", path.display()))?;
-    }
-    if !recipe.adapters.is_empty() {
-        let mut found = found;
-        found.recipe.adapters.extend(recipe.adapters.clone());
-        let opened = Opened::of(found, Form::Fast, KvKind::F16);
-        opened.with_context(|| format!("{file}: ADAPTER"))?;
+        let place = || format!("{} {}", place("ADAPTER", nth), adapter.path.display());
+        let absolute = fs::canonicalize(&path)
+            .with_context(|| "it cannot be opened; check the path")
+            .with_context(place)?;
+        laid.recipe.adapters.push(Adapter { path: absolute.clone(), ..*adapter });
+        Opened::of(laid.clone(), Form::Fast, KvKind::F16).with_context(place)?;
+        adapter.path = absolute;
     }
     hub.create(&args.name, &from, recipe)?;
     eprintln!("{} is made; `russet run {}` uses it", args.name, args.name);

@@ -77,7 +77,7 @@ fn source(args: &Args, inputs: &mut Value) -> anyhow::Result<String> {
             let names: Vec<_> = templates.names().collect();
             format!("the model has no template `{name}`; it has: {}", names.join(", "))
         })?),
-        None => templates.choose(with_tools),
+        None => russet::laid_over(&found.recipe).or(templates.choose(with_tools)),
     };
     if chosen.is_none() {
         eprintln!("the model brings no chat template; this is Russet's plain one");

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use hub::Removed;
 
 use crate::flags::HubArgs;
@@ -22,8 +21,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let hub = HubArgs { offline: true }.hub();
     for name in &args.models {
-        let removed = hub.remove(name).with_context(|| format!("{name} is not removed"))?;
-        say(&removed);
+        say(&hub.remove(name)?);
     }
     Ok(ExitCode::SUCCESS)
 }

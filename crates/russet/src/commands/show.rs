@@ -6,8 +6,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use blocks::Kind;
+use hub::Recipe;
 use ops::{Op, Program, Reach, Up};
-use russet::{Defaults, Opened, Origin};
+use russet::{Defaults, Opened, Origin, laid_over};
 use weights::{Container, GgufValue, Source};
 
 use crate::flags::{ModelArgs, PrecisionArgs};
@@ -36,14 +37,14 @@ const IGNORED_MAX: usize = 4;
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (opened, _headers) = load::headers(&args.model, &args.precision)?;
-    let text = if args.template { template(&opened.source)? } else { all(&opened)? };
+    let text = if args.template { template(&opened)? } else { all(&opened)? };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn template(source: &Source) -> anyhow::Result<String> {
-    let templates = Texts::of(source).templates()?;
-    match templates.choose(false) {
+fn template(opened: &Opened) -> anyhow::Result<String> {
+    let templates = Texts::of(&opened.source).templates()?;
+    match laid_over(&opened.recipe).or(templates.choose(false)) {
         Some(text) => Ok(format!("{}\n", text.trim_end_matches('\n'))),
         None => anyhow::bail!("the model brings no chat template; it is chatted with a plain one"),
     }
@@ -54,7 +55,8 @@ fn all(opened: &Opened) -> anyhow::Result<String> {
     model(opened, &mut out);
     weights(opened, &mut out);
     adapters(opened, &mut out);
-    texts(&opened.source, &mut out)?;
+    recipe(&opened.recipe, &mut out);
+    texts(opened, &mut out)?;
     sampling(&opened.source, &mut out);
     metadata(&opened.source, &mut out);
     Ok(out.0)
@@ -219,8 +221,27 @@ fn adapters(opened: &Opened, out: &mut Lines) {
     }
 }
 
-fn texts(source: &Source, out: &mut Lines) -> anyhow::Result<()> {
-    let texts = Texts::of(source);
+/// What a Modelfile or Ollama's store lays over the model, less adapters and template.
+fn recipe(recipe: &Recipe, out: &mut Lines) {
+    let settings =
+        recipe.settings.iter().map(|(name, value)| format!("{name} {}", one_line(value)));
+    let settings: Vec<_> = settings.collect();
+    if !settings.is_empty() {
+        out.add("settings", settings.join(", "));
+    }
+    if let Some(system) = &recipe.system {
+        out.add("system", one_line(system));
+    }
+    for (role, text) in &recipe.messages {
+        out.add("message", format!("{role}: {}", one_line(text)));
+    }
+    for license in &recipe.licenses {
+        out.add("license", one_line(license));
+    }
+}
+
+fn texts(opened: &Opened, out: &mut Lines) -> anyhow::Result<()> {
+    let texts = Texts::of(&opened.source);
     match texts.vocab() {
         Ok(Some(vocab)) => {
             let name = |id: u32| format!("{id} {}", vocab.token_text(id).unwrap_or_default());
@@ -243,11 +264,12 @@ fn texts(source: &Source, out: &mut Lines) -> anyhow::Result<()> {
     let names: Vec<_> = templates.names().collect();
     out.add(
         "template",
-        match templates.choose(false) {
-            Some(text) => {
+        match (laid_over(&opened.recipe), templates.choose(false)) {
+            (Some(text), _) => format!("laid over the model, {} characters", text.chars().count()),
+            (None, Some(text)) => {
                 format!("the model's ({}), {} characters", names.join(", "), text.chars().count())
             }
-            None => "none; it is chatted with a plain one".to_owned(),
+            (None, None) => "none; it is chatted with a plain one".to_owned(),
         },
     );
     Ok(())
@@ -304,9 +326,18 @@ fn metadata(source: &Source, out: &mut Lines) {
     }
 }
 
+/// Characters of a text that are shown.
+const SHOWN: usize = 72;
+
+/// A text on one line, its first words.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(SHOWN).collect();
+    if cut.len() < line.len() { format!("{cut}...") } else { cut }
+}
+
 /// A value on one line.
 fn short(value: GgufValue<'_>) -> String {
-    const SHOWN: usize = 72;
     if let Some(array) = value.array() {
         return format!("[{} items]", array.len());
     }

@@ -1,5 +1,5 @@
 //! Low-rank adapters: what a model and adapters compute together is what PEFT computed
-//! (`fixtures/adapters.py`), whichever form they come in.
+//! (`fixtures/adapters.py` and `fixtures/reordered.py`), whichever form they come in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,11 @@ use crate::{agree, fails, ok, russet, text};
 /// The folder with the model, the adapters and what they compute.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adapters")
+}
+
+/// The folder with a model whose GGUF files have rows of queries and keys in another order.
+fn reordered() -> PathBuf {
+    root().with_file_name("reordered")
 }
 
 /// The command line that verifies a model with adapters.
@@ -42,18 +47,50 @@ fn adapters_of_either_form_compute_what_peft_does() {
 }
 
 #[test]
+fn an_adapter_of_either_form_fits_rows_in_either_order() {
+    let root = reordered();
+    for model in [root.clone(), root.join("base.gguf")] {
+        for adapter in ["one", "one.gguf"].map(|name| root.join(name)) {
+            let reference = root.join("one.reference.safetensors");
+            let out = ok(&verify(&model, &reference, &["--lora", text(&adapter)]));
+            assert!(out.contains("holds") && out.contains("12 of 12 agree"), "{model:?}: {out}");
+        }
+        let reference = root.join("one.reference.safetensors");
+        assert!(russet(&verify(&model, &reference, &[])).out.contains("differs"));
+    }
+}
+
+#[test]
+fn quantized_weights_under_an_adapter_compute_what_peft_does_with_them_decoded() {
+    let root = reordered();
+    for base in ["q8_0", "q4_0"] {
+        let model = root.join(format!("{base}.gguf"));
+        let reference = root.join(format!("{base}.reference.safetensors"));
+        for adapter in ["one", "one.gguf"].map(|name| root.join(name)) {
+            let out = ok(&verify(&model, &reference, &["--lora", text(&adapter)]));
+            assert!(out.contains("holds") && out.contains("12 of 12 agree"), "{base}: {out}");
+        }
+        assert!(russet(&verify(&model, &reference, &[])).out.contains("differs"));
+    }
+}
+
+#[test]
 fn chunks_and_company_change_no_bit_under_adapters() {
-    let root = root();
-    let adapter = |name| Adapter { path: root.join(name), scale: 1.0 };
-    let adapters = vec![adapter("one"), adapter("two")];
-    let open = || {
-        let recipe = Recipe { adapters: adapters.clone(), ..Recipe::default() };
-        let at = At::Path(root.clone());
-        let found = Found { name: "adapted".to_owned(), at, recipe, notes: Vec::new() };
-        Opened::of(found, Form::Fast, KvKind::F16).expect("a model with adapters")
-    };
-    let ids = agree::ids(&root.join("both.reference.safetensors"));
-    agree::no_bit_changes("adapters", &ids, open);
+    let [adapters, reordered] = [root(), reordered()];
+    for (name, model, laid, reference) in [
+        ("adapters", adapters.clone(), &["one", "two"][..], adapters.join("both")),
+        ("quantized", reordered.join("q4_0.gguf"), &["one"], reordered.join("q4_0")),
+    ] {
+        let adapter = |name: &&str| Adapter { path: reference.with_file_name(name), scale: 1.0 };
+        let recipe = Recipe { adapters: laid.iter().map(adapter).collect(), ..Recipe::default() };
+        let open = || {
+            let (at, recipe) = (At::Path(model.clone()), recipe.clone());
+            let found = Found { name: name.to_owned(), at, recipe, notes: Vec::new() };
+            Opened::of(found, Form::Fast, KvKind::F16).expect("a model with adapters")
+        };
+        let ids = agree::ids(&reference.with_extension("reference.safetensors"));
+        agree::no_bit_changes(name, &ids, open);
+    }
 }
 
 #[test]

@@ -91,26 +91,94 @@ fn a_modelfile_makes_a_model_of_ones_own() {
     assert!(verify("adapted").contains("holds"));
     assert!(user.ok(&["show", "adapted"]).0.contains("one.gguf: LoRA of rank 4, alpha 8"));
     assert!(user.ok(&["explain", "adapted"]).0.contains("+q 32x4"));
-    user.write("Modelfile", "FROM ./guide.gguf\nADAPTER ./one.gguf\n");
-    let error = user.fails(&["create", "x"]);
-    assert!(error.contains("ADAPTER") && error.contains("has the shape [4, 32]"), "{error}");
+    for (file, said) in [("one.gguf", "has the shape [4, 32]"), ("absent", "cannot be opened")] {
+        user.write("Modelfile", &format!("FROM ./guide.gguf\n\nADAPTER ./{file}\n"));
+        let error = user.fails(&["create", "x"]);
+        let place = format!("Modelfile, line 3: ADAPTER ./{file}");
+        assert!(error.contains(&place) && error.contains(said), "{error}");
+    }
     let [base, adapter] =
         ["base.gguf", "one.gguf"].map(|name| fs::read(adapters.join(name)).expect("a file"));
     user.server.add_ollama("adapted", "latest", &[("model", &base), ("adapter", &adapter)]);
     let registry = format!("ollama://{}/library/adapted", user.server.host);
+    let adapted = "LoRA of rank 4, alpha 8, beside 15 matrices";
+    assert!(user.ok(&["show", &registry]).0.contains(adapted), "of a model that is not here");
+    assert!(user.ok(&["list"]).0.lines().all(|line| !line.contains("ollama://")));
     assert!(verify(&registry).contains("holds"), "an adapter in Ollama's registry");
+    assert!(user.ok(&["show", &registry]).0.contains(adapted));
 
-    user.write("Modelfile", "FROM ./guide.gguf\nADAPTER a.gguf\n");
-    assert!(user.fails(&["create", "x"]).contains("ADAPTER a.gguf cannot be opened"));
-    for (line, word) in [("ADAPTER", "names no file"), ("PARAMETER num_gpu 1", "num_gpu")] {
-        user.write("Modelfile", &format!("FROM ./guide.gguf\n{line}\n"));
+    for (line, word) in [
+        ("ADAPTER", "names no file"),
+        ("PARAMETER num_gpu 1", "num_gpu"),
+        ("TEMPLATE {{ .Promt }}", "`.Promt` is not known"),
+        ("TEMPLATE {% if %}", "TEMPLATE"),
+        ("FROM ./absent.gguf", "absent.gguf"),
+    ] {
+        let from = if line.starts_with("FROM") { "# a comment" } else { "FROM ./guide.gguf" };
+        user.write("Modelfile", &format!("{from}\n{line}\n"));
         let error = user.fails(&["create", "x"]);
         assert!(error.contains(word) && error.contains("line 2"), "{error}");
     }
-    user.write("Modelfile", "FROM ./guide.gguf\nTEMPLATE {{ .Prompt }}\n");
-    let (_, said) = user.ok(&["create", "go"]);
-    assert!(said.contains("Go's language"), "{said}");
-    assert!(user.ok(&["run", "go", "hello", "-q", "-n", "1"]).1.contains("Go's language"));
+}
+
+#[test]
+fn templates_of_ollamas_take_effect() {
+    let user = User::new("go");
+    let guide = fs::read(GUIDE).expect("the built-in model");
+    let ask = |model: &str| user.ok(&["run", model, "hello", "-q", "--temp", "0", "-n", "8"]);
+    let go = "{{ if .System }}[{{ .System }}] {{ end }}{{ .Prompt }} ->{{ .Response }}";
+    let jinja = "{% for m in messages %}{% if m.role == 'system' %}[{{ m.content }}] {% else %}\
+                 {{ m.content }} ->{% endif %}{% endfor %}";
+    fs::copy(GUIDE, user.home.join("guide.gguf")).expect("a copy");
+    for (name, template) in [("go", go), ("jinja", jinja)] {
+        let text = format!("FROM ./guide.gguf\nSYSTEM Be.\nTEMPLATE \"\"\"{template}\"\"\"\n");
+        user.write("Modelfile", &text);
+        user.ok(&["create", name]);
+    }
+    let (expected, _) = ask("jinja");
+    assert_eq!(ask("go"), (expected.clone(), String::new()), "nothing is to be noted");
+    assert_eq!(user.ok(&["show", "go", "--template"]).0.trim_end(), go);
+    user.write("chat.json", r#"{"messages": [{"role": "user", "content": "x"}]}"#);
+    let chat = fs::File::open(user.home.join("chat.json")).expect("a chat");
+    let mut render = user.command(env!("CARGO_BIN_EXE_russet"));
+    let rendered = render.args(["render", "go"]).stdin(chat).output().expect("the program ends");
+    assert_eq!(String::from_utf8_lossy(&rendered.stdout), "x ->");
+
+    // The same from a registry, before a pull and after it.
+    let layers: [(&str, &[u8]); 4] = [
+        ("model", &guide),
+        ("template", go.as_bytes()),
+        ("system", b"Be."),
+        ("params", br#"{"stop": ["<x>"], "temperature": 0.5}"#),
+    ];
+    user.server.add_ollama("go", "latest", &layers);
+    let registry = format!("ollama://{}/library/go", user.server.host);
+    let shows = |said: &str| {
+        let (shown, _) = user.ok(&["show", &registry]);
+        assert!(shown.contains(said), "{said}: {shown}");
+    };
+    let laid = format!("laid over the model, {} characters", go.len());
+    for said in [&laid[..], "system        Be.", "stop <x>, temperature 0.5"] {
+        shows(said);
+    }
+    assert_eq!(ask(&registry).0, expected);
+    shows(&laid);
+
+    // What is not read is told, and the file's own template serves.
+    let unread = b"{{ define \"a\" }}{{ end }}{{ .Prompt }}";
+    user.server.add_ollama("unread", "latest", &[("model", &guide), ("template", unread)]);
+    let unread = format!("ollama://{}/library/unread", user.server.host);
+    let (answer, said) = ask(&unread);
+    assert!(said.contains("`define` is not known") && said.contains("own file serves"), "{said}");
+    assert_eq!(answer, ask("guide.gguf").0);
+    let config = br#"{"model_format": "gguf", "renderer": "some-renderer"}"#;
+    let layers: [(&str, &[u8]); 3] =
+        [("model", &guide), ("template", b"{{ .Prompt }}"), ("config", config)];
+    user.server.add_ollama("rendered", "latest", &layers);
+    let rendered = format!("ollama://{}/library/rendered", user.server.host);
+    let (answer, said) = ask(&rendered);
+    assert!(said.contains("`some-renderer`"), "{said}");
+    assert_eq!(answer, ask("guide.gguf").0);
 }
 
 #[test]
@@ -252,9 +320,7 @@ fn headers_alone_say_what_the_files_would() {
         user.server.add(&repo, &files);
         let here = user.ok(&["show", dir.to_str().expect("UTF-8")]).0;
         let there = user.ok(&["show", &repo]).0;
-        // The title is a directory's name, which is another one.
-        let body = |text: &str| text.lines().skip(1).collect::<Vec<_>>().join("\n");
-        assert_eq!(body(&there), body(&here), "{name}");
+        assert_eq!(there, here, "{name}");
         shown += 1;
     }
     assert!(shown > 10, "{shown}");

@@ -1,6 +1,7 @@
 //! Vocabularies and templates against what other programs say about them.
 
 mod gguf;
+mod go;
 mod templates;
 mod tokenizers;
 

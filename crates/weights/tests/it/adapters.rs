@@ -60,27 +60,60 @@ fn a_matrix_is_told_from_a_fused_one_by_its_height() {
     assert!(wrong.unwrap_err().to_string().contains("has the shape [12, 3]"));
 }
 
-#[test]
-fn rows_in_another_order_are_refused() {
+/// Lays a PEFT adapter over a GGUF file and gives its B beside `wanted`.
+fn b_over(
+    gguf: &writer::Gguf,
+    module: &str,
+    wanted: WeightSpec,
+    sizes: &[WeightSpec],
+) -> Result<Vec<f32>, WeightError> {
     let (base, adapter) = (Dir::new("adapter-order"), Dir::new("adapter-order-adapter"));
-    let model = base.write("model.gguf", writer::Gguf::llama().bytes());
+    let model = base.write("model.gguf", gguf.bytes());
     let config = json!({"peft_type": "LORA", "r": RANK, "lora_alpha": 6});
     adapter.write("adapter_config.json", config.to_string());
-    for (module, wanted, is_fine) in [
-        ("q_proj", part(Part::Q, 8), false),
-        ("k_proj", part(Part::K, 8), false),
-        ("v_proj", part(Part::V, 8), true),
+    let name = |which| format!("base_model.model.model.layers.0.{module}.lora_{which}.weight");
+    let b = [u64::from(wanted.rows), RANK];
+    let tensors = [Tensor::f32(&name("A"), &[RANK, 6]), Tensor::f32(&name("B"), &b)];
+    adapter.write("adapter_model.safetensors", safetensors(&tensors));
+    let mut source = Source::open(&model).unwrap();
+    source.lay_over(adapter.path(), 1.0).unwrap();
+    let pairs = source.pairs(&[&[wanted], sizes].concat())?;
+    assert_eq!(pairs.len(), 1);
+    assert_eq!(values(&name("A"), 18), source.load(&pairs[0].a).unwrap().to_f32());
+    Ok(source.load(&pairs[0].b).unwrap().to_f32())
+}
+
+#[test]
+fn rows_come_in_the_models_order() {
+    // Four heads of four rows: those of two halves, beside each other.
+    let heads = |count: usize| (0..count).flat_map(|head| [0, 2, 1, 3].map(|row| 4 * head + row));
+    let queries = [part(Part::Q, 16)];
+    for (module, wanted, sizes, rows) in [
+        ("self_attn.q_proj", part(Part::Q, 16), &[][..], heads(4).collect::<Vec<_>>()),
+        ("self_attn.k_proj", part(Part::K, 8), &queries, heads(2).collect()),
+        ("self_attn.v_proj", part(Part::V, 8), &queries, (0..8).collect()),
     ] {
-        let name = |which| {
-            format!("base_model.model.model.layers.0.self_attn.{module}.lora_{which}.weight")
-        };
-        let tensors = [Tensor::f32(&name("A"), &[RANK, 6]), Tensor::f32(&name("B"), &[8, RANK])];
-        adapter.write("adapter_model.safetensors", safetensors(&tensors));
-        let mut source = Source::open(&model).unwrap();
-        source.lay_over(adapter.path(), 1.0).unwrap();
-        match source.pairs(&[wanted]) {
-            Ok(pairs) => assert!(is_fine && pairs.len() == 1, "{module}"),
-            Err(error) => assert!(!is_fine && error.to_string().contains("another order")),
-        }
+        let b = b_over(&writer::Gguf::llama(), module, wanted, sizes).unwrap();
+        let name = format!("base_model.model.model.layers.0.{module}.lora_B.weight");
+        let all = values(&name, wanted.rows as usize * RANK as usize);
+        let expected = rows.iter().flat_map(|row| &all[row * RANK as usize..][..RANK as usize]);
+        assert_eq!(b, expected.copied().collect::<Vec<_>>(), "{module}");
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_put_into_order_are_refused() {
+    let mut tiled = writer::Gguf::llama();
+    tiled.keys.clear();
+    tiled.text("general.architecture", "qwen35");
+    for (gguf, module, wanted, sizes) in [
+        (&tiled, "linear_attn.out_proj", part(Part::DeltaOut, 8), &[][..]),
+        // Three rows a head have no halves.
+        (&writer::Gguf::llama(), "self_attn.q_proj", part(Part::Q, 12), &[]),
+        // And keys of no query's width cannot be cut into heads.
+        (&writer::Gguf::llama(), "self_attn.k_proj", part(Part::K, 6), &[part(Part::Q, 16)]),
+    ] {
+        let error = b_over(gguf, module, wanted, sizes).unwrap_err().to_string();
+        assert!(error.contains("another order") && error.contains(module), "{error}");
     }
 }

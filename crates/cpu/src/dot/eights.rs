@@ -29,33 +29,22 @@ pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
     ahead: &[u8],
 ) -> [f32; 4] {
     let rows = blocks::<BYTES>(rows, x.scales.len());
-    let mut sum = s.q_load([0.0; 4]);
+    let (mut sum, mut scales) = (s.q_load([0.0; 4]), s.room());
     for (b, &dx) in x.scales.iter().enumerate() {
         fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
         let blocks = four!(r => &rows[r][b]);
-        let (scales, minima) = scales_and_minima(s, blocks, s.sums(x.sums));
+        let heads = four!(r => blocks[r].first_chunk().expect("sixteen bytes"));
+        let minima = s.eights(heads, x.sums, &mut scales);
         let mut dots = [s.splat_i(0); 4];
         for j in 0..4 {
             let w = four!(r => E::weights(s, blocks[r], j));
-            dots = s.dot_runs(dots, w, s.load_s(&x.q[j]), scales, j);
+            dots = s.dot_eights(dots, w, s.load_s(&x.q[j]), &scales, j);
         }
-        let d = s.q_scale(halves::<S, BYTES, 0>(s, &rows, b), dx);
-        let dmin = s.q_scale(halves::<S, BYTES, 2>(s, &rows, b), -dx);
+        let d = s.q_scale(halves(s, &rows, b, 0), dx);
+        let dmin = s.q_scale(halves(s, &rows, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(dots), sum);
-        sum = s.q_fma(dmin, s.sum4_i(minima), sum);
+        sum = s.q_fma(dmin, minima, sum);
     }
     s.q_store(sum)
-}
-
-/// The scales of four blocks, and the products of their minima with `sums`.
-#[inline(always)]
-fn scales_and_minima<S: Simd, const BYTES: usize>(
-    s: S,
-    blocks: [&[u8; BYTES]; 4],
-    sums: S::K,
-) -> ([S::K; 4], [S::I; 4]) {
-    let both = four!(r => s.six_bits(blocks[r].first_chunk().expect("sixteen bytes")));
-    let minima = four!(r => s.dot_sums(s.splat_i(0), sums, both[r].1));
-    (four!(r => both[r].0), minima)
 }
