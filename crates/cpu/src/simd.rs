@@ -12,6 +12,8 @@ pub mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod turn;
 
 /// A processor's vector units. A value of such a type is proof that the processor has them.
 ///
@@ -234,6 +236,25 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn q_scale(self, a: Self::Q, b: f32) -> Self::Q;
     /// `a * b + c`, rounded once.
     fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
+
+    /// Sixteen signed bytes, as f32.
+    fn load_i8(self, x: &[u8; 16]) -> Self::F;
+    /// The low halves of sixteen bytes, or the high ones, each less 8, as f32.
+    fn load_i4(self, x: &[u8; 16], high: bool) -> Self::F;
+    /// The same little-endian half (IEEE binary16) in every lane, widened.
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> Self::F {
+        self.load_f16(&bytemuck::cast([x; 16]))
+    }
+    /// Writes column `i` of `x` as row `i` of `y`.
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        for (i, y) in y.iter_mut().enumerate() {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = x[i];
+            }
+        }
+    }
 }
 
 /// What products of two blocks lack whose weights are `off` too large.

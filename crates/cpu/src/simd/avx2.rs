@@ -106,6 +106,14 @@ fn here(mut a: __m256i) -> __m256i {
     a
 }
 
+/// Sixteen signed bytes as f32.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn widen_i8(x: __m128i) -> [__m256; 2] {
+    let high = _mm_unpackhi_epi64(x, x);
+    [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+}
+
 /// Two to the power of each lane.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -881,5 +889,30 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn q_fma(self, a: __m128, b: __m128, c: __m128) -> __m128 {
         x!(_mm_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [__m256; 2] {
+        x!(widen_i8(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [__m256; 2] {
+        x!({
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let bytes = if high { _mm_srli_epi16::<4>(bytes) } else { bytes };
+            let bytes = _mm_and_si128(bytes, _mm_set1_epi8(0x0f));
+            widen_i8(_mm_sub_epi8(bytes, _mm_set1_epi8(8)))
+        })
+    }
+
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> [__m256; 2] {
+        x!([_mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(x))); 2])
+    }
+
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        x!(super::turn::turn(x, y));
     }
 }

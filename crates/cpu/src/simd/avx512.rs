@@ -544,4 +544,29 @@ impl Simd for Avx512 {
     fn q_fma(self, a: __m128, b: __m128, c: __m128) -> __m128 {
         x!(_mm_fmadd_ps(a, b, c))
     }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> __m512 {
+        x!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> __m512 {
+        x!({
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let bytes = if high { _mm512_srli_epi32::<4>(bytes) } else { bytes };
+            let low = _mm512_and_si512(bytes, _mm512_set1_epi32(15));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(low, _mm512_set1_epi32(8)))
+        })
+    }
+
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> __m512 {
+        x!(_mm512_cvtph_ps(_mm256_set1_epi16(i16::from_le_bytes(x))))
+    }
+
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        x!(super::turn::turn(x, y));
+    }
 }

@@ -333,16 +333,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
 
     #[inline(always)]
     fn scales_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
-        x!({
-            let x = vld1q_s8(x.as_ptr());
-            let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
-            [
-                vmovl_s16(vget_low_s16(a)),
-                vmovl_high_s16(a),
-                vmovl_s16(vget_low_s16(b)),
-                vmovl_high_s16(b),
-            ]
-        })
+        x!(widen_i8(vld1q_s8(x.as_ptr())))
     }
 
     #[inline(always)]
@@ -555,5 +546,20 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn q_fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         x!(vfmaq_f32(c, a, b))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [float32x4_t; 4] {
+        self.to_f(x!(widen_i8(vreinterpretq_s8_u8(vld1q_u8(x.as_ptr())))))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [float32x4_t; 4] {
+        let low = x!({
+            let bytes = vld1q_u8(x.as_ptr());
+            let low = if high { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) };
+            widen_i8(vsubq_s8(vreinterpretq_s8_u8(low), vdupq_n_s8(8)))
+        });
+        self.to_f(low)
     }
 }

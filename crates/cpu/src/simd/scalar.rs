@@ -411,4 +411,14 @@ impl Simd for Scalar {
     fn q_fma(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         from_fn(|i| a[i].mul_add(b[i], c[i]))
     }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [f32; 16] {
+        x.map(|x| f32::from(x as i8))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [f32; 16] {
+        x.map(|x| f32::from(if high { x >> 4 } else { x & 15 }) - 8.0)
+    }
 }
