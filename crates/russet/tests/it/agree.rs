@@ -95,6 +95,21 @@ fn chunks_and_company_change_no_bit_of_any_family() {
 }
 
 #[test]
+fn packed_caches_change_little_and_no_bit_with_chunks_and_company() {
+    let prompt: Vec<u32> = (0..70).map(|i| 5 + i * 37 % 400).collect();
+    let open = |kv| Opened::open("russet-guide", Form::Fast, kv).expect("the built-in model");
+    let mut whole = engine(open(KvKind::F16), 64, 1);
+    let exact = answers(&mut whole, &[&prompt]).remove(0);
+    for (kv, near) in [(KvKind::Q8_0, 0.02), (KvKind::Q4_0, 0.5)] {
+        no_bit_changes("russet-guide", &prompt, || open(kv));
+        let said = answers(&mut engine(open(kv), 64, 1), &[&prompt]).remove(0);
+        // The first id depends on the whole prompt through what was packed.
+        let (got, wanted) = (f32::from_bits(said[0].1), f32::from_bits(exact[0].1));
+        assert!(got != wanted && (got - wanted).abs() < near, "{kv:?}: {got}, not {wanted}");
+    }
+}
+
+#[test]
 fn a_latent_cache_takes_a_latent_and_one_rotated_key_for_each_position() {
     let Some(root) = crate::reference("models") else { return };
     for family in ["deepseek_v2", "deepseek_v3"] {
