@@ -383,6 +383,7 @@ pub fn parse() -> Result<Command, ExitCode> {
 const SHORT: &[(&str, &str)] = &[
     ("-ctk", "--cache-type-k"),
     ("-ctv", "--cache-type-v"),
+    ("-npl", "--n-parallel"),
     ("-ub", "--ubatch-size"),
     ("-pg", "--pg"),
 ];
