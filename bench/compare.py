@@ -144,7 +144,7 @@ def main():
     parser.add_argument("files", nargs="*", help="models; without them, those of the table")
     parser.add_argument("--models", help=f"of these: {', '.join(TABLE)}")
     parser.add_argument("--formats", help="of the models made, as in Q4_K_M,mlx4")
-    parser.add_argument("--tests", default="tg64,pp512",
+    parser.add_argument("--tests", default="tg64,pp512", type=Test.parse_list,
                         help="as in pp512,tg64@4096,tg32x8@128: 8 sequences of 128 tokens")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -156,14 +156,13 @@ def main():
                         help="llama.cpp uses the weights as the file has them")
     parser.add_argument("--russet", default=os.path.join(HERE, "../target/release/russet"))
     options = parser.parse_args()
-    tests = [Test.parse(name) for name in options.tests.split(",")]
     paths = files(options)
     head = ["model", "test", "Russet tok/s", "llama.cpp tok/s", "ratio", "share", "read GB/s"]
     head += ["crowded"] if options.crowded else []
     print("| " + " | ".join(head) + " |\n" + "| --- " * len(head) + "|", flush=True)
     for path in paths:
         name = os.path.basename(path.rstrip("/")).removesuffix(".gguf")
-        for test in tests:
+        for test in options.tests:
             print("| " + " | ".join([name, test.name, *measure(options, path, test)]) + " |",
                   flush=True)
 

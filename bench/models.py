@@ -41,6 +41,8 @@ def directory():
 
 def model(name, kind):
     """The path of a model in a format; it is made where it is not there."""
+    if name not in SHAPES:
+        raise SystemExit(f"{name} is no model; there are {', '.join(SHAPES)}")
     path = os.path.join(directory(), f"{name}-{kind}" + ("" if kind == "mlx4" else ".gguf"))
     if os.path.exists(path):
         return path

@@ -20,6 +20,10 @@ class Test(NamedTuple):
         prompt, generated = (int(count), 0) if what == "pp" else (0, int(count))
         return Test(name, prompt, generated, int(depth or 0), int(sequences or 1))
 
+    @staticmethod
+    def parse_list(names):
+        return [Test.parse(name) for name in names.split(",")]
+
     @property
     def tokens(self):
         """Tokens that are timed."""
