@@ -19,6 +19,26 @@ pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(bits | (half & 0x8000) << 16)
 }
 
+/// The nearest IEEE half in two little-endian bytes.
+#[inline(always)]
+pub(crate) fn half(x: f32) -> [u8; 2] {
+    half::f16::from_f32_const(x).to_le_bytes()
+}
+
+/// The largest magnitude; what is no number does not count.
+#[inline(always)]
+pub(crate) fn largest(x: &[f32; 32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    // Eight at a time, as registers have them.
+    let mut eight = [0.0; 8];
+    for x in x.as_chunks::<8>().0 {
+        for (largest, x) in eight.iter_mut().zip(x) {
+            *largest = larger(*largest, x.abs());
+        }
+    }
+    eight.into_iter().fold(0.0, larger)
+}
+
 /// The low halves of `bytes`, then the high halves.
 #[inline(always)]
 pub(crate) fn nibbles<const N: usize>(bytes: &[u8; N], out: &mut [u8]) {

@@ -49,5 +49,7 @@ pub use iq4_nl::CODEBOOK as IQ4_CODEBOOK;
 pub use kind::Kind;
 pub use mxfp4::{DOUBLED as FP4_DOUBLED, HALVES_OF_POWERS};
 pub use plain::Plain;
+pub use q4_0::encode as encode_q4_0;
+pub use q8_0::encode as encode_q8_0;
 pub use scaled::{Element, Global, Scale, Scaled, Tile};
 pub use tensor::{Misshapen, Row, Tensor, View};

@@ -2,7 +2,7 @@
 
 use bytemuck::AnyBitPattern;
 
-use crate::bits::{f16, nibbles};
+use crate::bits::{f16, half, largest, nibbles};
 use crate::block::Block;
 use crate::{IntShape, Ints};
 
@@ -27,4 +27,22 @@ impl Block for Q4_0 {
         out.d = f16(self.d);
         nibbles(&self.q, &mut out.q[..32]);
     }
+}
+
+/// Packs 32 numbers as ggml does: the number of largest magnitude, the first of equals, becomes -8.
+#[inline(always)]
+pub fn encode(x: &[f32; 32]) -> [u8; 18] {
+    let largest = largest(x);
+    let furthest = x.iter().find(|x| x.abs() == largest).copied().unwrap_or(0.0);
+    let d = furthest / -8.0;
+    let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
+    let mut block = [0; 18];
+    block[..2].copy_from_slice(&half(d));
+    // In f64, where the product is exact: a sum rounded up to the next whole number would count.
+    let code = |x: f32| ((f64::from(x) * f64::from(inverse) + 8.5) as i32).clamp(0, 15) as u8;
+    let (low, high) = x.split_at(16);
+    for ((q, low), high) in block[2..].iter_mut().zip(low).zip(high) {
+        *q = code(*low) | code(*high) << 4;
+    }
+    block
 }

@@ -2,7 +2,7 @@
 
 use bytemuck::AnyBitPattern;
 
-use crate::bits::f16;
+use crate::bits::{f16, half, largest};
 use crate::block::Block;
 use crate::{IntShape, Ints};
 
@@ -29,4 +29,19 @@ impl Block for Q8_0 {
             *q = byte ^ 0x80;
         }
     }
+}
+
+/// Packs 32 numbers as ggml does: the largest magnitude becomes 127, halves round away from zero.
+#[inline(always)]
+pub fn encode(x: &[f32; 32]) -> [u8; 34] {
+    let d = largest(x) / 127.0;
+    let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
+    let mut block = [0; 34];
+    block[..2].copy_from_slice(&half(d));
+    for (q, x) in block[2..].iter_mut().zip(x) {
+        // What lies just under a half makes halves round away, and nothing else.
+        let x = x * inverse;
+        *q = (x + 0.499_999_97_f32.copysign(x)) as i32 as u8;
+    }
+    block
 }

@@ -74,6 +74,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The blocks of all rows.
+    #[inline(always)]
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
     /// The blocks of some rows, as many as there are.
     #[inline]
     pub fn blocks(&self, rows: Range<usize>) -> &'a [u8] {

@@ -439,3 +439,17 @@ fn random(kind: Kind, rows: usize, cols: usize) -> Tensor {
         _ => Tensor::new(kind, rows, cols, data).unwrap(),
     }
 }
+
+#[test]
+fn numbers_are_packed_as_in_gguf() {
+    let tensors = SafeTensors::deserialize(include_bytes!("fixtures/encode.safetensors")).unwrap();
+    let bytes = |name| tensors.tensor(name).unwrap().data();
+    let numbers = floats(bytes("numbers"));
+    let blocks = numbers.as_chunks::<32>().0;
+    assert_eq!(blocks.len(), 80);
+    for (i, block) in blocks.iter().enumerate() {
+        let (long, short) = (&bytes("Q8_0")[34 * i..][..34], &bytes("Q4_0")[18 * i..][..18]);
+        assert_eq!(blocks::encode_q8_0(block), long, "Q8_0 of {block:?}");
+        assert_eq!(blocks::encode_q4_0(block), short, "Q4_0 of {block:?}");
+    }
+}

@@ -1,22 +1,31 @@
 //! Softmax attention over paged keys and values, read in place.
 //!
-//! Pages are visited in the order of their positions, with a running maximum (Milakov and
-//! Gimelshein 2018), and the queries of a tile share each key and value that they read. What a
-//! query computes depends on its own visible range only: sums never include what it cannot see.
+//! A sequence is cut into parts at fixed positions. Within a part pages are visited in order, with
+//! a running maximum (Milakov and Gimelshein 2018), and the queries of a tile share each key and
+//! value that they read; parts are then joined in order, whoever computed them (Dao et al.,
+//! flash-decoding, 2023). What a query computes depends on its own visible range only: sums never
+//! include what it cannot see.
 //!
-//! Measured on two cores of Sapphire Rapids with AVX-512, a prompt of 512, heads of 128, halves in
-//! the cache: 80 to 90 GFLOP/s with four queries sharing each key and value. On two cores of Milan
-//! with AVX2, which reach 190 GFLOP/s: 38 with a check for short lanes in the loop, whose copy made
-//! the compiler keep sums in memory; 60 to 68 (30-36%) with short lanes apart.
+//! Few queries read keys and values as they lie ([`few`]); many have each page widened and turned
+//! once ([`many`]). Both add in the same order, so that a query's bits do not depend on which.
+//! Each kernel enters the vector units itself, so that it is compiled once and not in each caller.
+//!
 
-use crate::plain::Plain;
+mod few;
+mod many;
+
 use crate::rows::soft_cap;
 use crate::simd::{Simd, exp};
+use crate::stored::Stored;
 use ops::PAGE;
 use std::ops::Range;
 
-/// Queries whose scores are computed together.
+/// Positions of a part.
+pub const PART: usize = 8 * PAGE;
+/// Queries whose scores are computed together where they read keys as they lie.
 const GROUP: usize = 4;
+/// Queries for which a page is widened.
+const MANY: usize = 8;
 
 /// Keys and values of one head of one layer of a sequence.
 #[derive(Clone, Copy)]
@@ -33,14 +42,80 @@ pub struct Cached<'a> {
     pub values: usize,
     /// Width of a head.
     pub dim: usize,
+    /// Numbers of a row of values that are wanted.
+    pub value_dim: usize,
+}
+
+/// Keys and values of one page.
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    /// Rows of keys.
+    keys: &'a [u8],
+    /// Rows of values.
+    values: &'a [u8],
+    /// Rows of keys that come next.
+    ahead: &'a [u8],
+    /// Bytes of a row.
+    row: usize,
+    /// Width of a head.
+    dim: usize,
+    /// Sixteens of a row of values that are wanted.
+    value_lanes: usize,
 }
 
 impl<'a> Cached<'a> {
     #[inline(always)]
-    fn page(&self, page: usize, start: usize, bytes: usize) -> &'a [u8] {
-        let at = self.table[page] as usize * self.page_bytes + start;
-        &self.pool[at..][..bytes]
+    fn page<P: Stored>(&self, page: usize) -> Page<'a> {
+        let row = P::row_bytes(self.dim);
+        let start = |page: usize| self.table[page] as usize * self.page_bytes;
+        let next = start((page + 1).min(self.table.len() - 1));
+        Page {
+            keys: &self.pool[start(page) + self.keys..][..PAGE * row],
+            values: &self.pool[start(page) + self.values..][..PAGE * row],
+            ahead: &self.pool[next + self.keys..][..PAGE * row],
+            row,
+            dim: self.dim,
+            value_lanes: self.value_dim.div_ceil(16),
+        }
     }
+}
+
+/// What some queries have gathered.
+struct Gathered {
+    /// Unnormalised outputs, (query, padded).
+    acc: Vec<f32>,
+    /// The largest score so far.
+    largest: Vec<f32>,
+    /// The sum of weights so far.
+    total: Vec<f32>,
+}
+
+impl Gathered {
+    fn new(queries: usize, padded: usize) -> Gathered {
+        let (largest, total) = (vec![0.0; queries], vec![0.0; queries]);
+        Gathered { acc: vec![0.0; queries * padded], largest, total }
+    }
+
+    /// Begins query `i` with a score that has no value, if any.
+    fn begin(&mut self, i: usize, padded: usize, sink: Option<f32>) {
+        self.acc[i * padded..][..padded].fill(0.0);
+        (self.largest[i], self.total[i]) = sink.map_or((f32::NEG_INFINITY, 0.0), |s| (s, 1.0));
+    }
+
+    fn partial(&self, i: usize, padded: usize) -> Partial<'_> {
+        let acc = &self.acc[i * padded..][..padded];
+        Partial { acc, largest: self.largest[i], total: self.total[i] }
+    }
+}
+
+/// What a query has gathered in one part, as others read it.
+pub struct Partial<'a> {
+    /// Unnormalised output.
+    pub acc: &'a [f32],
+    /// The largest score.
+    pub largest: f32,
+    /// The sum of weights; zero where the query sees nothing of the part.
+    pub total: f32,
 }
 
 /// The state of a tile of queries.
@@ -54,14 +129,14 @@ pub struct Tile {
     /// Scaled queries, (group, padded / 16, query of the group, 16): what is read together lies
     /// together, and a place in a group needs no check.
     q: Vec<[[f32; 16]; GROUP]>,
-    /// Unnormalised outputs, (query, padded).
-    acc: Vec<f32>,
+    /// What the part under way gave.
+    part: Gathered,
+    /// What all parts before it gave.
+    all: Gathered,
     /// Scores of one page, then their weights, (query, PAGE).
     scores: Vec<[f32; PAGE]>,
-    /// The largest score so far.
-    largest: Vec<f32>,
-    /// The sum of weights so far.
-    total: Vec<f32>,
+    /// For many queries.
+    wide: many::Wide,
 }
 
 impl Tile {
@@ -75,10 +150,10 @@ impl Tile {
             cap: None,
             visible: Vec::with_capacity(queries),
             q: vec![[[0.0; 16]; GROUP]; queries / GROUP * padded / 16],
-            acc: vec![0.0; queries * padded],
+            part: Gathered::new(queries, padded),
+            all: Gathered::new(queries, padded),
             scores: vec![[0.0; PAGE]; queries],
-            largest: vec![0.0; queries],
-            total: vec![0.0; queries],
+            wide: many::Wide::new(queries, padded),
         }
     }
 
@@ -103,238 +178,165 @@ impl Tile {
             slot[i % GROUP].fill(0.0);
             slot[i % GROUP].iter_mut().zip(q).for_each(|(slot, q)| *slot = q * scale);
         }
-        self.acc[i * self.padded..][..self.padded].fill(0.0);
-        (self.largest[i], self.total[i]) = sink.map_or((f32::NEG_INFINITY, 0.0), |s| (s, 1.0));
+        self.all.begin(i, self.padded, sink);
     }
 
     /// Writes the output of query `i`.
     pub fn output(&self, i: usize, y: &mut [f32]) {
-        let scale = 1.0 / self.total[i];
-        let acc = &self.acc[i * self.padded..];
+        let scale = 1.0 / self.all.total[i];
+        let acc = &self.all.acc[i * self.padded..];
         y.iter_mut().zip(acc).for_each(|(y, acc)| *y = acc * scale);
     }
 
     /// Attends from every query of the tile.
-    #[inline(always)]
-    pub fn attend<S: Simd, P: Plain>(&mut self, s: S, cached: Cached<'_>) {
+    pub fn attend<S: Simd, P: Stored>(&mut self, s: S, cached: Cached<'_>) {
+        for part in parts(self.visible.iter().cloned()) {
+            self.attend_part::<S, P>(s, cached, part);
+            for i in 0..self.visible.len() {
+                let from = self.part.partial(i, self.padded);
+                join(s, &mut self.all, i, from);
+            }
+        }
+    }
+
+    /// Attends from every query of the tile to what it sees of a part.
+    pub fn attend_part<S: Simd, P: Stored>(&mut self, s: S, cached: Cached<'_>, part: usize) {
         let count = self.visible.len();
-        let start = self.visible.iter().map(|v| v.start).min().unwrap_or(0);
-        let end = self.visible.iter().map(|v| v.end).max().unwrap_or(0);
-        let bytes = PAGE * cached.dim * P::BYTES;
-        for page in start / PAGE..end.div_ceil(PAGE) {
-            let keys = cached.page(page, cached.keys, bytes);
-            let values = cached.page(page, cached.values, bytes);
+        for i in 0..count {
+            self.part.begin(i, self.padded, None);
+        }
+        let seen = hull(self.visible.iter().cloned());
+        let (first, last) = (seen.start.max(part * PART), seen.end.min((part + 1) * PART));
+        if count >= MANY {
+            self.wide.turn_queries(&self.q, count, self.padded / 16);
+        }
+        for page in first / PAGE..last.div_ceil(PAGE) {
+            if count >= MANY {
+                self.many::<S, P>(s, page, cached.page::<P>(page));
+                continue;
+            }
             for first in (0..count).step_by(GROUP) {
+                let cached = cached.page::<P>(page);
                 match count - first {
-                    1 => self.group::<S, P, 1>(s, first, page, cached.dim, keys, values),
-                    2 => self.group::<S, P, 2>(s, first, page, cached.dim, keys, values),
-                    3 => self.group::<S, P, 3>(s, first, page, cached.dim, keys, values),
-                    _ => self.group::<S, P, GROUP>(s, first, page, cached.dim, keys, values),
+                    1 => self.few::<S, P, 1>(s, first, page, cached),
+                    2 => self.few::<S, P, 2>(s, first, page, cached),
+                    3 => self.few::<S, P, 3>(s, first, page, cached),
+                    _ => self.few::<S, P, GROUP>(s, first, page, cached),
                 }
             }
         }
     }
 
-    /// One page for `N` queries.
-    #[inline(always)]
-    fn group<S: Simd, P: Plain, const N: usize>(
-        &mut self,
-        s: S,
-        first: usize,
-        page: usize,
-        dim: usize,
-        keys: &[u8],
-        values: &[u8],
-    ) {
-        let mut seen = [(0, 0); N];
-        for (i, seen) in seen.iter_mut().enumerate() {
-            *seen = within(&self.visible[first + i], page);
-        }
-        self.score::<S, P, N>(s, first, keys, dim, &seen);
-        for (i, seen) in seen.iter().enumerate() {
-            self.weigh(s, first + i, *seen);
-        }
-        self.gather::<S, P, N>(s, first, values, dim, &seen);
+    /// What query `i` gathered in the part that was attended to last.
+    pub fn partial(&self, i: usize) -> Partial<'_> {
+        self.part.partial(i, self.padded)
     }
 
-    /// Scores of a group of queries with the keys that any of them sees.
-    #[inline(always)]
-    fn score<S: Simd, P: Plain, const N: usize>(
-        &mut self,
-        s: S,
-        first: usize,
-        keys: &[u8],
-        dim: usize,
-        seen: &[(usize, usize); N],
-    ) {
-        let lanes = self.padded / 16;
-        let q = &self.q[first / GROUP * lanes..][..lanes];
-        // As many keys at a time as make four products.
-        let together = GROUP / N;
-        let row = dim * P::BYTES;
-        let wanted = union(seen);
-        for p in wanted.clone().step_by(together) {
-            let mut acc = [s.splat(0.0); GROUP];
-            for j in 0..together {
-                let key = &keys[(p + j).min(wanted.end - 1) * row..][..row];
-                for (q, key) in q.iter().zip(key.chunks_exact(16 * P::BYTES)) {
-                    let key = P::load(s, key);
-                    for i in 0..N {
-                        acc[i * together + j] = s.fma(s.load(&q[i]), key, acc[i * together + j]);
-                    }
-                }
-                // Apart, because a copy would empty the registers.
-                if !dim.is_multiple_of(16) {
-                    let key = P::lane(s, key, lanes - 1);
-                    for i in 0..N {
-                        let q = s.load(&q[lanes - 1][i]);
-                        acc[i * together + j] = s.fma(q, key, acc[i * together + j]);
-                    }
-                }
-            }
-            let products = s.sum4(acc);
-            for j in 0..together.min(wanted.end - p) {
-                for i in 0..N {
-                    self.scores[first + i][p + j] = products[i * together + j];
-                }
-            }
-        }
+    /// Joins what somebody gathered for query `i` in the next part.
+    pub fn join<S: Simd>(&mut self, s: S, i: usize, partial: Partial<'_>) {
+        join(s, &mut self.all, i, partial);
     }
 
     /// Turns a query's scores into weights and rescales what it has gathered so far.
-    #[inline(always)]
     fn weigh<S: Simd>(&mut self, s: S, i: usize, (start, end): (usize, usize)) {
-        if start == end {
-            return;
-        }
-        let scores = &mut self.scores[i][start..end];
-        if let Some(cap) = self.cap {
-            soft_cap(s, scores, cap);
-        }
-        let mut largest = s.splat(self.largest[i]);
-        for lane in scores.chunks(16) {
-            let mut padded = [f32::NEG_INFINITY; 16];
-            padded[..lane.len()].copy_from_slice(lane);
-            largest = s.max(s.load(&padded), largest);
-        }
-        let largest = s.largest(largest);
-        let shrink = exp_one(s, self.largest[i] - largest);
-        let mut total = s.splat(0.0);
-        for lane in scores.chunks_mut(16) {
-            let weights = exp(s, s.sub(s.load_n(lane), s.splat(largest)));
-            s.store_n(lane, weights);
-            total = s.add(total, s.load_n(lane));
-        }
-        self.largest[i] = largest;
-        self.total[i] = self.total[i].mul_add(shrink, s.sum(total));
-        for lane in self.acc[i * self.padded..][..self.padded].as_chunks_mut::<16>().0 {
-            s.store(lane, s.mul(s.load(lane), s.splat(shrink)));
-        }
-    }
-
-    /// Adds the weighted values: together for those that the whole group sees, one by one before
-    /// and after.
-    #[inline(always)]
-    fn gather<S: Simd, P: Plain, const N: usize>(
-        &mut self,
-        s: S,
-        first: usize,
-        values: &[u8],
-        dim: usize,
-        seen: &[(usize, usize); N],
-    ) {
-        let start = seen.iter().map(|seen| seen.0).max().unwrap_or(0);
-        let end = seen.iter().map(|seen| seen.1).min().unwrap_or(0);
-        if start >= end {
-            for (i, seen) in seen.iter().enumerate() {
-                self.gather_rows::<S, P, 1>(s, first + i, values, dim, seen.0..seen.1);
-            }
-            return;
-        }
-        for (i, seen) in seen.iter().enumerate() {
-            self.gather_rows::<S, P, 1>(s, first + i, values, dim, seen.0..start);
-        }
-        self.gather_rows::<S, P, N>(s, first, values, dim, start..end);
-        for (i, seen) in seen.iter().enumerate() {
-            self.gather_rows::<S, P, 1>(s, first + i, values, dim, end..seen.1);
-        }
-    }
-
-    #[inline(always)]
-    fn gather_rows<S: Simd, P: Plain, const N: usize>(
-        &mut self,
-        s: S,
-        first: usize,
-        values: &[u8],
-        dim: usize,
-        positions: Range<usize>,
-    ) {
-        if positions.is_empty() {
-            return;
-        }
-        let (lanes, row) = (self.padded / 16, dim * P::BYTES);
-        let weights = self.scores[first..].first_chunk::<N>().expect("a group of queries");
-        let acc = &mut self.acc.as_chunks_mut().0[first * lanes..][..N * lanes];
-        // As many lanes at a time as make four sums; the last apart if it is not whole, because a
-        // copy would empty the registers.
-        let whole = dim / 16;
-        let wide = whole - whole % (GROUP / N);
-        for k in (0..wide).step_by(GROUP / N) {
-            match N {
-                1 => add_lanes::<S, P, N, 4>(s, acc, weights, values, &positions, row, k),
-                2 => add_lanes::<S, P, N, 2>(s, acc, weights, values, &positions, row, k),
-                _ => add_lanes::<S, P, N, 1>(s, acc, weights, values, &positions, row, k),
-            }
-        }
-        for k in wide..whole {
-            add_lanes::<S, P, N, 1>(s, acc, weights, values, &positions, row, k);
-        }
-        if whole < lanes {
-            for p in positions {
-                let value = P::lane(s, &values[p * row..][..row], whole);
-                for i in 0..N {
-                    let sum = &mut acc[i * lanes + whole];
-                    s.store(sum, s.fma(s.splat(weights[i][p % PAGE]), value, s.load(sum)));
-                }
-            }
+        if start < end {
+            let (scores, cap) = (&mut self.scores[i][start..end], self.cap);
+            let acc = &mut self.part.acc[i * self.padded..][..self.padded];
+            let (largest, total) = (&mut self.part.largest[i], &mut self.part.total[i]);
+            weigh(s, scores, cap, largest, total, acc);
         }
     }
 }
 
-/// Adds lanes `k .. k + L` of the values at some positions, each `row` bytes long, with the weights
-/// of `N` queries.
-#[inline(always)]
-fn add_lanes<S: Simd, P: Plain, const N: usize, const L: usize>(
+/// Turns scores into weights, of which `total` is the sum of those so far.
+#[inline(never)]
+fn weigh<S: Simd>(
     s: S,
-    acc: &mut [[f32; 16]],
-    weights: &[[f32; PAGE]; N],
-    values: &[u8],
-    positions: &Range<usize>,
-    row: usize,
-    k: usize,
+    scores: &mut [f32],
+    cap: Option<f32>,
+    largest: &mut f32,
+    total: &mut f32,
+    acc: &mut [f32],
 ) {
-    let lanes = acc.len() / N;
-    let mut sums = [[s.splat(0.0); L]; N];
-    for i in 0..N {
-        for l in 0..L {
-            sums[i][l] = s.load(&acc[i * lanes + k + l]);
-        }
-    }
-    for p in positions.clone() {
-        let value = &values[p * row..][..row];
-        for l in 0..L {
-            let value = P::load(s, &value[(k + l) * 16 * P::BYTES..][..16 * P::BYTES]);
-            for i in 0..N {
-                // The remainder spares a check.
-                sums[i][l] = s.fma(s.splat(weights[i][p % PAGE]), value, sums[i][l]);
+    s.vectorize(
+        #[inline(always)]
+        || {
+            if let Some(cap) = cap {
+                soft_cap(s, scores, cap);
             }
-        }
+            let before = std::mem::replace(largest, largest_of(s, scores, *largest));
+            let mut sum = s.splat(0.0);
+            let (whole, rest) = scores.as_chunks_mut::<16>();
+            for lane in whole {
+                let weights = exp(s, s.sub(s.load(lane), s.splat(*largest)));
+                s.store(lane, weights);
+                sum = s.add(sum, weights);
+            }
+            if !rest.is_empty() {
+                s.store_n(rest, exp(s, s.sub(s.load_n(rest), s.splat(*largest))));
+                sum = s.add(sum, s.load_n(rest));
+            }
+            let shrink = exp_one(s, before - *largest);
+            *total = total.mul_add(shrink, s.sum(sum));
+            // Times one nothing changes.
+            if shrink != 1.0 {
+                for lane in acc.as_chunks_mut::<16>().0 {
+                    s.store(lane, s.mul(s.load(lane), s.splat(shrink)));
+                }
+            }
+        },
+    );
+}
+
+/// The largest of some scores and one more.
+#[inline(always)]
+fn largest_of<S: Simd>(s: S, scores: &[f32], before: f32) -> f32 {
+    let mut largest = s.splat(before);
+    let (whole, rest) = scores.as_chunks::<16>();
+    for lane in whole {
+        largest = s.max(s.load(lane), largest);
     }
-    for i in 0..N {
-        for l in 0..L {
-            s.store(&mut acc[i * lanes + k + l], sums[i][l]);
-        }
+    if !rest.is_empty() {
+        let mut padded = [f32::NEG_INFINITY; 16];
+        padded[..rest.len()].copy_from_slice(rest);
+        largest = s.max(s.load(&padded), largest);
     }
+    s.largest(largest)
+}
+
+/// The parts that some queries see.
+pub fn parts(visible: impl Iterator<Item = Range<usize>> + Clone) -> Range<usize> {
+    let seen = hull(visible);
+    seen.start / PART..seen.end.div_ceil(PART)
+}
+
+/// From the first position that some queries see to the last.
+fn hull(visible: impl Iterator<Item = Range<usize>> + Clone) -> Range<usize> {
+    let start = visible.clone().map(|visible| visible.start).min().unwrap_or(0);
+    start..visible.map(|visible| visible.end).max().unwrap_or(0).max(start)
+}
+
+/// Adds what a query gathered in the next part. All of it is scaled to the larger maximum.
+#[inline(never)]
+fn join<S: Simd>(s: S, all: &mut Gathered, i: usize, from: Partial<'_>) {
+    if from.total == 0.0 {
+        return;
+    }
+    s.vectorize(
+        #[inline(always)]
+        || {
+            let largest = if from.largest > all.largest[i] { from.largest } else { all.largest[i] };
+            let old = exp_one(s, all.largest[i] - largest);
+            let new = exp_one(s, from.largest - largest);
+            all.largest[i] = largest;
+            all.total[i] = all.total[i].mul_add(old, from.total * new);
+            let (old, new, padded) = (s.splat(old), s.splat(new), from.acc.len());
+            let acc = all.acc[i * padded..][..padded].as_chunks_mut::<16>().0;
+            for (acc, from) in acc.iter_mut().zip(from.acc.as_chunks::<16>().0) {
+                s.store(acc, s.fma(s.load(acc), old, s.mul(s.load(from), new)));
+            }
+        },
+    );
 }
 
 /// The part of `visible` that lies in a page, counted from the page's start.
@@ -345,11 +347,50 @@ fn within(visible: &Range<usize>, page: usize) -> (usize, usize) {
     (start, end.max(start))
 }
 
+/// What `N` queries see of a page.
 #[inline(always)]
-fn union(seen: &[(usize, usize)]) -> Range<usize> {
-    let some = || seen.iter().filter(|seen| seen.0 < seen.1);
-    let start = some().map(|seen| seen.0).min().unwrap_or(0);
-    start..some().map(|seen| seen.1).max().unwrap_or(0)
+fn all_within<const N: usize>(visible: &[Range<usize>], page: usize) -> [(usize, usize); N] {
+    let mut seen = [(0, 0); N];
+    for (seen, visible) in seen.iter_mut().zip(visible) {
+        *seen = within(visible, page);
+    }
+    seen
+}
+
+/// What any of them sees.
+#[inline(always)]
+fn union(seen: impl Iterator<Item = (usize, usize)> + Clone) -> Range<usize> {
+    let some = seen.filter(|seen| seen.0 < seen.1);
+    let start = some.clone().map(|seen| seen.0).min().unwrap_or(0);
+    start..some.map(|seen| seen.1).max().unwrap_or(0)
+}
+
+/// Hands out runs of positions that must be added in order: together those that all queries see,
+/// one by one before and after.
+fn in_runs<const N: usize>(seen: &[(usize, usize); N], mut add: impl FnMut(Run, Range<usize>)) {
+    let start = seen.iter().map(|seen| seen.0).max().unwrap_or(0);
+    let end = seen.iter().map(|seen| seen.1).min().unwrap_or(0);
+    if start >= end {
+        for (i, seen) in seen.iter().enumerate() {
+            add(Run::One(i), seen.0..seen.1);
+        }
+        return;
+    }
+    for (i, seen) in seen.iter().enumerate() {
+        add(Run::One(i), seen.0..start);
+    }
+    add(Run::All, start..end);
+    for (i, seen) in seen.iter().enumerate() {
+        add(Run::One(i), end..seen.1);
+    }
+}
+
+/// Queries of a group.
+enum Run {
+    /// One.
+    One(usize),
+    /// All.
+    All,
 }
 
 /// `e` to the power of one value.

@@ -1,6 +1,7 @@
 //! The CPU as a backend: loading a program, checking a step, starting the team on it.
 
 use crate::attend::Tile;
+use crate::attention;
 use crate::experts::{Mixture, TILE};
 use crate::features::Isa;
 use crate::linear::Scratch;
@@ -18,8 +19,8 @@ use crate::work::{RoundedRoom, Work};
 use blocks::Tensor;
 use bytemuck::{Pod, Zeroable};
 use ops::{
-    Backend, Executor, ExpertPart, Fault, Form, Input, Key, Op, Output, Outputs, PAGE, Part,
-    Profile, Program, Reach, Sizes, Slot, Step, Ticket, Unsupported, WeightId,
+    Backend, CacheGroup, Executor, ExpertPart, Fault, Form, Input, Key, KvWrite, Op, Output,
+    Outputs, PAGE, Part, Profile, Program, Reach, Sizes, Slot, Step, Ticket, Unsupported, WeightId,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -65,6 +66,13 @@ impl Backend for Cpu {
                 return Err(Unsupported { backend: self.name(), op: op.name(), reason });
             }
         }
+        if let Op::KvWrite(KvWrite { cache, .. }) = op {
+            let CacheGroup { kind, head_dim, .. } = *program.cache(*cache);
+            if !kind.fits(head_dim as usize) {
+                let reason = format!("rows of {head_dim} are no whole blocks of {kind:?}");
+                return Err(Unsupported { backend: self.name(), op: op.name(), reason });
+            }
+        }
         Ok(())
     }
 
@@ -92,6 +100,12 @@ fn lines(bytes: usize) -> Result<Box<[Line]>, Fault> {
     bytemuck::try_zeroed_slice_box(count).map_err(|()| Fault::OutOfMemory(bytes))
 }
 
+/// The memory of each cache group.
+fn pools(program: &Program, sizes: &Sizes) -> Result<Vec<Box<[Line]>>, Fault> {
+    let pools = program.caches.iter().zip(&sizes.pages);
+    pools.map(|(group, pages)| lines(group.page_bytes() * pages)).collect()
+}
+
 struct Loaded {
     program: Arc<Program>,
     weights: Vec<Tensor>,
@@ -103,6 +117,8 @@ struct Loaded {
     outputs: Box<[Line]>,
     caches: Vec<Box<[Line]>>,
     states: Box<[Line]>,
+    tiles: Vec<Range<usize>>,
+    gathered: Vec<f32>,
     runs: Vec<Range<usize>>,
     sampled: Vec<u32>,
     wanted: Vec<u32>,
@@ -147,10 +163,7 @@ impl Loaded {
         let threads = team.lock().map_or(1, |team| team.threads());
         let arena = lines(4 * sizes.rows * program.row_width)?;
         let outputs = lines(4 * sizes.outputs * program.output_width)?;
-        let pools = program.caches.iter().zip(&sizes.pages);
-        let caches: Vec<_> = pools
-            .map(|(group, pages)| lines(group.page_bytes() * pages))
-            .collect::<Result<_, _>>()?;
+        let caches = pools(&program, &sizes)?;
         let states = lines(4 * sizes.states * program.state_width)?;
         let vectors = vectors(&program, &weights);
         let cols = |n: usize| fast_cols(&program, n);
@@ -158,6 +171,7 @@ impl Loaded {
         let rounded = [32, 256].map(|n| Room::new(n, rows, cols(n)));
         let widest = program.weights.iter().map(|w| w.cols).max().unwrap_or(0);
         let (queries, dim, half) = attention_room(&program);
+        let gathered = attention::gathered_room(&program, &sizes, threads);
         let own = || {
             Mutex::new(Own {
                 scratch: Scratch::new(rows.max(TILE), widest),
@@ -177,10 +191,13 @@ impl Loaded {
         let bytes = size_of::<Line>() * (arena.len() + outputs.len() + states.len())
             + caches.iter().map(|cache| size_of_val(&cache[..])).sum::<usize>()
             + rounded.iter().map(|r| r.q.len() * 9 / 8 + 4 * r.scales.len()).sum::<usize>()
+            + 4 * gathered
             + threads * (64 * rows + 16 * widest + Mixture::new(&program, rows).bytes());
         Ok(Loaded {
             sampled: vec![0; sizes.sampled],
             wanted: Vec::with_capacity(sizes.outputs),
+            tiles: Vec::with_capacity(sizes.rows),
+            gathered: vec![0.0; gathered],
             runs: Vec::with_capacity(sizes.rows),
             claims: counters(2 * count * threads),
             times: counters(count),
@@ -274,6 +291,8 @@ impl Loaded {
             max_outputs: self.sizes.outputs,
             caches: &caches,
             states: Shared::new(bytemuck::cast_slice_mut(&mut self.states)),
+            tiles: &self.tiles,
+            gathered: Shared::new(&mut self.gathered),
             runs: &self.runs,
             sampled: Shared::new(&mut self.sampled),
             rounded: self.rounded.each_mut().map(|room| RoundedRoom {
@@ -311,6 +330,8 @@ impl Executor for Loaded {
         if self.program.state_width > 0 {
             self.runs.extend(step.runs());
         }
+        self.tiles.clear();
+        self.tiles.extend(attention::tiles(step.rows));
         self.claims.iter().for_each(|claim| claim.store(0, Ordering::Relaxed));
         self.finished.store(0, Ordering::Relaxed);
         self.cancelled.store(false, Ordering::Relaxed);
@@ -428,7 +449,7 @@ fn attention_room(program: &Program) -> (usize, usize, usize) {
         Op::Attend(op) => Some((op.heads / program.cache(op.cache).kv_heads) as usize),
         _ => None,
     });
-    let queries = (crate::run::TILE_ROWS * shared.max().unwrap_or(1)).min(64);
+    let queries = (attention::TILE_ROWS * shared.max().unwrap_or(1)).min(64);
     let dim = program.caches.iter().map(|group| group.head_dim as usize).max().unwrap_or(0);
     let half = program.rotations.iter().map(|r| r.frequencies.len()).max().unwrap_or(0);
     (queries, dim, half)

@@ -37,47 +37,119 @@ mod q6_k;
 mod q8_0;
 mod runs;
 
-use crate::rounded::RoundedRow;
+use crate::rounded::Rounded;
 use crate::simd::Simd;
-use blocks::{Kind, Row};
+use blocks::{Kind, Tensor, View};
+use std::ops::Range;
 
-/// The products of four rows of `kind` with `x`. Meanwhile the bytes `ahead` are fetched, which
-/// the caller will read next: four short rows at a time are no pattern that a processor foresees.
+/// Multiplies some rows of a weight with each row of `x`; `put` takes the row of `x`, the first of
+/// up to four weight rows and their products.
 #[inline(always)]
-pub fn dot4<S: Simd>(
+pub fn multiply<S: Simd>(
     s: S,
-    kind: Kind,
-    rows: [Row<'_>; 4],
-    x: RoundedRow<'_>,
-    ahead: &[u8],
-) -> [f32; 4] {
-    let count = x.scales.len();
+    weight: &Tensor,
+    chunk: Range<usize>,
+    x: &Rounded<'_>,
+    mut put: impl FnMut(usize, usize, &[f32]),
+) {
+    let (kind, view, count) = (weight.kind, weight.view(), x.cols / x.n);
+    let bytes_ahead = Ahead::new(view, &chunk);
+    // A loop for each format: what is known of it is found out once.
+    macro_rules! fours {
+        ($x:ident, $rows:ident, $ahead:ident => $products:expr) => {
+            for first in chunk.clone().step_by(4) {
+                let number = 4.min(chunk.end - first);
+                // Rows beyond the last repeat it; their products are not used.
+                let $rows = four!(r => first + r.min(number - 1));
+                let mut $ahead = bytes_ahead.from(first);
+                for m in 0..x.rows() {
+                    let $x = x.row(m);
+                    let products: [f32; 4] = $products;
+                    $ahead = &[];
+                    put(m, first, &products[..number]);
+                }
+            }
+        };
+    }
+    macro_rules! pairs {
+        ($max:literal, $format:expr) => {
+            fours!(x, rows, ahead => {
+                pairs::dot4::<S, _, $max>(s, $format(blocks(view, rows, count)), x, ahead)
+            })
+        };
+    }
+    macro_rules! long {
+        ($module:ident, $format:ty, $bytes:literal) => {
+            fours!(x, rows, ahead => {
+                $module::dot4::<S, $format, $bytes>(s, blocks(view, rows, count), x, ahead)
+            })
+        };
+    }
     match kind {
-        Kind::Q4_0 => pairs::dot4::<S, _, 15>(s, q4_0::Q4_0::new(rows, count), x, ahead),
-        Kind::Q4_1 => pairs::dot4::<S, _, 15>(s, q4_1::Q4_1::new(rows, count), x, ahead),
-        Kind::Q5_0 => pairs::dot4::<S, _, 31>(s, fives::Fives::<22>::new(rows, count), x, ahead),
-        Kind::Q5_1 => pairs::dot4::<S, _, 31>(s, fives::Fives::<24>::new(rows, count), x, ahead),
-        Kind::Q8_0 => pairs::dot4::<S, _, 255>(s, q8_0::Q8_0::new(rows, count), x, ahead),
-        Kind::IQ4_NL => pairs::dot4::<S, _, 255>(s, codes::IQ4NL::new(rows, count), x, ahead),
-        Kind::MXFP4 => pairs::dot4::<S, _, 31>(s, codes::MXFP4::new(rows, count), x, ahead),
-        Kind::Q2_K => runs::dot4::<S, q2_k::Q2K, 84>(s, rows, x, ahead),
-        Kind::Q3_K => runs::dot4::<S, q3_k::Q3K, 110>(s, rows, x, ahead),
-        Kind::Q4_K => eights::dot4::<S, q4_k::Q4K, 144>(s, rows, x, ahead),
-        Kind::Q5_K => eights::dot4::<S, q5_k::Q5K, 176>(s, rows, x, ahead),
-        Kind::Q6_K => runs::dot4::<S, q6_k::Q6K, 210>(s, rows, x, ahead),
-        Kind::IQ4_XS => runs::dot4::<S, iq4_xs::IQ4XS, 136>(s, rows, x, ahead),
-        Kind::Affine(affine) if affine.bits == 4 => {
-            pairs::dot4::<S, _, 15>(s, affine4::Affine4::new(affine, rows, count), x, ahead)
-        }
-        _ => generic::dot4(s, kind, rows, x, ahead),
+        Kind::Q4_0 => pairs!(15, q4_0::Q4_0),
+        Kind::Q4_1 => pairs!(15, q4_1::Q4_1),
+        Kind::Q5_0 => pairs!(31, fives::Fives::<22>),
+        Kind::Q5_1 => pairs!(31, fives::Fives::<24>),
+        Kind::Q8_0 => pairs!(255, q8_0::Q8_0),
+        Kind::IQ4_NL => pairs!(255, codes::IQ4NL),
+        Kind::MXFP4 => pairs!(31, codes::MXFP4),
+        Kind::Q2_K => long!(runs, q2_k::Q2K, 84),
+        Kind::Q3_K => long!(runs, q3_k::Q3K, 110),
+        Kind::Q4_K => long!(eights, q4_k::Q4K, 144),
+        Kind::Q5_K => long!(eights, q5_k::Q5K, 176),
+        Kind::Q6_K => long!(runs, q6_k::Q6K, 210),
+        Kind::IQ4_XS => long!(runs, iq4_xs::IQ4XS, 136),
+        Kind::Affine(affine) if affine.bits == 4 => fours!(x, rows, ahead => {
+            let rows = affine4::Affine4::new(affine, four!(r => view.row(rows[r])), count);
+            pairs::dot4::<S, _, 15>(s, rows, x, ahead)
+        }),
+        _ => fours!(x, rows, ahead => {
+            generic::dot4(s, kind, four!(r => view.row(rows[r])), x, ahead)
+        }),
     }
 }
 
-/// The `count` blocks of four rows.
+/// The bytes that a thread will read soon: four short rows at a time are no pattern that a
+/// processor foresees.
+#[derive(Clone, Copy)]
+pub struct Ahead<'a> {
+    view: View<'a>,
+    rows: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// How far ahead: what memory delivers to one core in some 400 ns.
+    const BYTES: usize = 4096;
+
+    /// Of a chunk of rows that is read from its start on.
+    #[inline(always)]
+    pub fn new(view: View<'a>, chunk: &Range<usize>) -> Self {
+        let four = 4 * view.row(chunk.start).data.len();
+        Ahead { view, rows: 4 + Self::BYTES / four.max(1) * 4 }
+    }
+
+    /// The bytes that are read before those: none fetches them but what was done before.
+    #[inline(always)]
+    pub fn before(&self, first: usize) -> &'a [u8] {
+        self.view.blocks(first..first + self.rows)
+    }
+
+    /// The bytes to be fetched while four rows from `first` on are multiplied.
+    #[inline(always)]
+    pub fn from(&self, first: usize) -> &'a [u8] {
+        self.view.blocks(first + self.rows..first + self.rows + 4)
+    }
+}
+
+/// The `count` blocks of each of four rows of a matrix.
 #[inline(always)]
-fn blocks<const BYTES: usize>(rows: [Row<'_>; 4], count: usize) -> [&[[u8; BYTES]]; 4] {
-    let blocks = |r: usize| &rows[r].data.as_chunks().0[..count];
-    [blocks(0), blocks(1), blocks(2), blocks(3)]
+fn blocks<const BYTES: usize>(
+    view: View<'_>,
+    rows: [usize; 4],
+    count: usize,
+) -> [&[[u8; BYTES]]; 4] {
+    let (blocks, _) = view.data().as_chunks();
+    four!(r => &blocks[rows[r] * count..][..count])
 }
 
 /// The halves at byte `at` of block `b` of four rows, widened. Four bytes are read for two where
@@ -103,6 +175,16 @@ pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
     if let Some(part) = ahead.get(i * size..(i + 1) * size) {
         for line in part.chunks(64) {
             s.prefetch(line);
+        }
+    }
+}
+
+/// Fetches every fourth line of part `i` from line `j` on: a few at a time hold nobody up.
+#[inline(always)]
+fn fetch_quarter<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize, j: usize) {
+    if let Some(part) = ahead.get(i * size..(i + 1) * size) {
+        for line in (j..size.div_ceil(64)).step_by(4) {
+            s.prefetch(&part[64 * line..]);
         }
     }
 }

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod attend;
+mod attention;
 mod backend;
 mod dot;
 mod each_row;
@@ -23,6 +24,7 @@ mod rows;
 mod run;
 mod share;
 mod simd;
+mod stored;
 mod tables;
 mod team;
 mod work;

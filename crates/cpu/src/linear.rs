@@ -4,13 +4,13 @@
 //! figures) and many by arithmetic (`panel.rs`). Row products win up to four activation rows,
 //! panels from eight, with Q4_K and Q8_0 alike.
 
-use crate::dot;
+use crate::dot::{self, Ahead};
 use crate::exact;
 use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use crate::simd::Simd;
-use blocks::{Tensor, View};
+use blocks::Tensor;
 use std::ops::Range;
 
 /// Weight rows in a chunk of work, of `rows` in all: some twelve chunks for each thread, so that
@@ -21,7 +21,7 @@ pub fn chunk_rows(rows: usize, threads: usize) -> usize {
 }
 
 /// Activation rows from which unpacking sixteen weight rows pays off.
-const PANEL_ROWS: usize = 6;
+pub const PANEL_ROWS: usize = 6;
 
 /// A thread's own memory for products.
 pub struct Scratch {
@@ -84,6 +84,18 @@ pub enum Activations<'a> {
     Fast(Rounded<'a>),
 }
 
+/// Fetches what a thread reads first of a chunk, while it waits for something else.
+#[inline(always)]
+pub fn warm<S: Simd>(s: S, weight: &Tensor, chunk: &Range<usize>) {
+    let first = Ahead::new(weight.view(), chunk).before(chunk.start);
+    for line in first[..first.len().min(MOST_WARM)].chunks(64) {
+        s.prefetch(line);
+    }
+}
+
+/// Bytes that a core can await at once and have room for.
+const MOST_WARM: usize = 8192;
+
 /// Multiplies a chunk of weight rows with `rows` activation rows.
 #[inline(always)]
 pub fn chunk<S: Simd>(
@@ -95,35 +107,19 @@ pub fn chunk<S: Simd>(
     scratch: &mut Scratch,
     target: &Target<'_>,
 ) {
-    let view = weight.view();
-    let rows_ahead = 4 + AHEAD / (4 * view.row(chunk.start).data.len()).max(1) * 4;
     match x {
         Activations::Exact(x) => {
+            let ahead = Ahead::new(weight.view(), &chunk);
             for first in chunk.clone().step_by(4) {
                 let count = 4.min(chunk.end - first);
-                let ahead = ahead(view, rows_ahead, first);
-                exact::multiply(s, weight, first, x, &mut scratch.decoded, ahead, |m, four| {
+                let (ahead, decoded) = (ahead.from(first), &mut scratch.decoded);
+                exact::multiply(s, weight, first, x, decoded, ahead, |m, four| {
                     target.put(m, first, &four[..count]);
                 });
             }
         }
         Activations::Fast(x) if rows < PANEL_ROWS => {
-            for first in chunk.clone().step_by(4) {
-                let count = 4.min(chunk.end - first);
-                let last = first + count - 1;
-                let four = [
-                    view.row(first),
-                    view.row(last.min(first + 1)),
-                    view.row(last.min(first + 2)),
-                    view.row(last),
-                ];
-                let mut ahead = ahead(view, rows_ahead, first);
-                for m in 0..rows {
-                    let products = dot::dot4(s, weight.kind, four, x.row(m), ahead);
-                    ahead = &[];
-                    target.put(m, first, &products[..count]);
-                }
-            }
+            dot::multiply(s, weight, chunk, x, |m, first, four| target.put(m, first, four));
         }
         Activations::Fast(x) => {
             for first in chunk.clone().step_by(panel::WIDTH) {
@@ -137,14 +133,4 @@ pub fn chunk<S: Simd>(
             }
         }
     }
-}
-
-/// How many bytes ahead of its reading a thread has them fetched: what memory delivers to one
-/// core in some 400 ns.
-const AHEAD: usize = 4096;
-
-/// The bytes to be fetched while four rows from `first` on are multiplied.
-#[inline(always)]
-fn ahead(view: View<'_>, rows_ahead: usize, first: usize) -> &[u8] {
-    view.blocks(first + rows_ahead..first + rows_ahead + 4)
 }

@@ -2,10 +2,9 @@
 //! and goes on when a stage's chunks are all finished.
 #![allow(unsafe_code)]
 
-use crate::attend::{Cached, Tile};
+use crate::attend::Tile;
 use crate::experts::Mixture;
 use crate::linear::{self, Scratch, Target};
-use crate::plain::{F16, F32, Plain};
 use crate::recurrent::Recurrence;
 use crate::rounded::round_row;
 use crate::rows;
@@ -14,15 +13,12 @@ use crate::team::wait_until;
 use crate::work::Work;
 use ops::{
     Argmax, Attend, Columns, Combine, DeltaNet, Dot, Embed, Form, GatedAct, HeadLinear, Kernels,
-    KvKind, KvWrite, LayerNorm, Linear, LinearAt, Output, PAGE, Pick, Recall, RmsNorm, Rope, Route,
-    Scale, ShortConv, Slot, SoftCap, WeightId,
+    KvWrite, LayerNorm, Linear, LinearAt, Output, Pick, Recall, RmsNorm, Rope, Route, Scale,
+    ShortConv, Slot, SoftCap, WeightId,
 };
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Rows of a prompt whose queries attend together.
-pub const TILE_ROWS: usize = 8;
 /// Values in a chunk of an element-wise operation: few, so that a thread takes what it has just
 /// computed itself.
 const CHUNK_VALUES: usize = 512;
@@ -140,7 +136,7 @@ impl<'a, S: Simd> Thread<'a, S> {
 
     /// Waits until every chunk so far is finished. Threads are not waited for: one that the
     /// system has set aside between two chunks holds nobody up.
-    fn settle(&self) {
+    pub fn settle(&self) {
         let work = self.work;
         wait_until(work.spins, || {
             work.finished.load(Ordering::Acquire) >= self.progress.expected
@@ -182,91 +178,6 @@ impl<'a, S: Simd> Thread<'a, S> {
         }
         if fast.next().is_some() {
             self.settle();
-        }
-    }
-
-    fn write_row<P: Plain>(&self, op: &KvWrite, row: usize) {
-        let group = self.work.program.cache(op.cache);
-        let step_row = &self.work.step.rows[row];
-        let position = step_row.position[0] as usize;
-        let table = &self.work.step.sequences[step_row.sequence as usize].tables;
-        let page = table[op.cache.group as usize][position / PAGE] as usize;
-        let dim = group.head_dim as usize;
-        let (plane, start) = self.work.plane(op.cache);
-        let pool = &self.work.caches[op.cache.group as usize];
-        for (i, slot) in [Some(op.k), op.v].into_iter().flatten().enumerate() {
-            for (head, x) in self.work.rows(slot, row..row + 1).chunks_exact(dim).enumerate() {
-                let cell = (head * PAGE + position % PAGE) * dim * P::BYTES;
-                let at = page * group.page_bytes() + start + i * plane + cell;
-                // SAFETY: a position of a sequence belongs to one row of the step, which this
-                // thread has claimed; pages being written belong to one sequence.
-                let bytes = unsafe { pool.write(at..at + dim * P::BYTES) };
-                let s = self.s;
-                s.vectorize(
-                    #[inline(always)]
-                    || P::write(s, bytes, x),
-                );
-            }
-        }
-    }
-
-    /// Attends from some rows of one sequence, for the heads that share a key head.
-    fn attend_rows<P: Plain>(&mut self, op: &Attend, rows: Range<usize>, kv_head: usize) {
-        let (work, s) = (self.work, self.s);
-        let group = work.program.cache(op.cache);
-        let (dim, shared) = (group.head_dim as usize, (op.heads / group.kv_heads) as usize);
-        let (plane, start) = self.work.plane(op.cache);
-        let head = kv_head * PAGE * dim * P::BYTES;
-        let sequence = &work.step.sequences[work.step.rows[rows.start].sequence as usize];
-        let pool = &work.caches[op.cache.group as usize];
-        let bytes = group.page_bytes();
-        let sinks = op.sinks.map(|sinks| work.vector(sinks));
-        let last = sequence.tables[op.cache.group as usize].iter().max().map_or(0, |p| *p as usize);
-        let cached = Cached {
-            // SAFETY: keys and values are written in an earlier stage only.
-            pool: unsafe { pool.read(0..(last + 1) * bytes) },
-            table: &sequence.tables[op.cache.group as usize],
-            page_bytes: bytes,
-            keys: start + head,
-            values: start + (group.planes() - 1) * plane + head,
-            dim,
-        };
-        // As many heads at a time as the tile holds for all rows.
-        let heads = (self.own.tile.capacity() / rows.len()).clamp(1, shared);
-        for first in (0..shared).step_by(heads) {
-            let heads = first..shared.min(first + heads);
-            let columns = |head: usize, dim: usize| {
-                let at = (kv_head * shared + head) * dim;
-                at..at + dim
-            };
-            let tile = &mut self.own.tile;
-            tile.clear(dim, op.cap);
-            for row in rows.clone() {
-                let position = work.step.rows[row].position[0];
-                let visible = sequence.mask.visible(position, op.reach);
-                let scale = op.temperature.map_or(op.scale, |t| op.scale * t.at(position));
-                let q = self.work.rows(op.q, row..row + 1);
-                for head in heads.clone() {
-                    let sink = sinks.map(|sinks| sinks[kv_head * shared + head]);
-                    tile.push(&q[columns(head, dim)], scale, sink, visible.clone());
-                }
-            }
-            s.vectorize(
-                #[inline(always)]
-                || tile.attend::<S, P>(s, cached),
-            );
-            let ((memory, start), width) = (self.work.slot(op.y), self.work.width(op.y));
-            let mut query = 0;
-            for row in rows.clone() {
-                for head in heads.clone() {
-                    let at = start + row * width;
-                    let columns = columns(head, width / op.heads as usize);
-                    // SAFETY: this thread alone has claimed these heads of these rows.
-                    let y = unsafe { memory.write(at + columns.start..at + columns.end) };
-                    tile.output(query, y);
-                    query += 1;
-                }
-            }
         }
     }
 }
@@ -324,27 +235,34 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     }
 
     fn linear(&mut self, op: &Linear) {
-        let weights = op.parts.iter().map(|part| (part.weight, part.form));
-        self.round(op.x, self.work.width(op.x), weights);
         let rows = self.work.count(op.x);
-        if rows == 0 {
-            return;
-        }
         let weight_rows = |part: &ops::Part| self.work.program.weight(part.weight).rows;
         let size = linear::chunk_rows(op.parts.iter().map(weight_rows).sum(), self.work.threads);
         let chunks = |part: &ops::Part| weight_rows(part).div_ceil(size);
         let total: usize = op.parts.iter().map(chunks).sum();
-        let s = self.s;
-        while let Some(mut chunk) = self.claim(1, total) {
-            let Some(part) = op.parts.iter().find(|part| {
+        let (s, work) = (self.s, self.work);
+        // A chunk's part and rows.
+        let find = |mut chunk: usize| {
+            let part = op.parts.iter().find(|part| {
                 let here = chunk < chunks(part);
                 chunk -= if here { 0 } else { chunks(part) };
                 here
-            }) else {
-                return;
-            };
-            let (work, weight) = (self.work, &self.work.weights[part.weight.0 as usize]);
-            let x = self.work.activations(op.x, part.weight, part.form);
+            })?;
+            let weight = work.weight(part.weight);
+            Some((part, weight, chunk * size..weight.rows.min((chunk + 1) * size)))
+        };
+        if let Some((_, weight, range)) = find(self.id * total / work.threads)
+            && rows < linear::PANEL_ROWS
+        {
+            linear::warm(s, weight, &range);
+        }
+        let weights = op.parts.iter().map(|part| (part.weight, part.form));
+        self.round(op.x, work.width(op.x), weights);
+        if rows == 0 {
+            return;
+        }
+        while let Some((part, weight, range)) = self.claim(1, total).and_then(find) {
+            let x = work.activations(op.x, part.weight, part.form);
             let (y, start) = work.slot(part.y);
             let target = Target {
                 y: y.from(start),
@@ -354,8 +272,6 @@ impl<S: Simd> Kernels for Thread<'_, S> {
                 scale: part.scale,
                 runs: None,
             };
-            let first = chunk * size;
-            let range = first..weight.rows.min(first + size);
             let scratch = &mut self.own.scratch;
             s.vectorize(
                 #[inline(always)]
@@ -387,34 +303,11 @@ impl<S: Simd> Kernels for Thread<'_, S> {
     }
 
     fn kv_write(&mut self, op: &KvWrite) {
-        while let Some(row) = self.claim(0, self.work.step.rows.len()) {
-            match self.work.program.cache(op.cache).kind {
-                KvKind::F32 => self.write_row::<F32>(op, row),
-                KvKind::F16 => self.write_row::<F16>(op, row),
-            }
-        }
+        self.store_rows(op);
     }
 
     fn attend(&mut self, op: &Attend) {
-        let (step, group) = (self.work.step, self.work.program.cache(op.cache));
-        let (heads, kind) = (group.kv_heads as usize, group.kind);
-        let tiles = step.rows.len().div_ceil(TILE_ROWS);
-        while let Some(chunk) = self.claim(0, tiles * heads) {
-            // Later rows see more: they come first in every share, so that what is left for the
-            // end, and for other threads to take, is short.
-            let (tile, head) = (tiles - 1 - chunk / heads, chunk % heads);
-            let end = step.rows.len().min((tile + 1) * TILE_ROWS);
-            let mut first = tile * TILE_ROWS;
-            while first < end {
-                let same = |row: &ops::Row| row.sequence == step.rows[first].sequence;
-                let count = step.rows[first..end].iter().take_while(|row| same(row)).count();
-                match kind {
-                    KvKind::F32 => self.attend_rows::<F32>(op, first..first + count, head),
-                    KvKind::F16 => self.attend_rows::<F16>(op, first..first + count, head),
-                }
-                first += count;
-            }
-        }
+        self.attend_tiles(op);
     }
 
     fn gated_act(&mut self, op: &GatedAct) {

@@ -35,6 +35,11 @@ impl<'a, T> Shared<'a, T> {
         Shared { start: slice.as_mut_ptr(), len: slice.len(), owner: PhantomData }
     }
 
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// All of it from `start` on.
     pub fn from(&self, start: usize) -> Shared<'a, T> {
         assert!(start <= self.len);

@@ -12,6 +12,8 @@ pub mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod turn;
 
 /// A processor's vector units. A value of such a type is proof that the processor has them.
 ///
@@ -36,6 +38,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Q: Copy;
     /// Sixteen i16, one for each run of sixteen weights, in whatever order suits.
     type K: Copy;
+    /// Eight scales of each of four rows.
+    type E;
 
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -131,13 +135,22 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Eight scales, each of two neighbouring runs.
     fn scales_u8(self, x: [u8; 8]) -> Self::K;
-    /// The eight scales and the eight minima of six bits each that Q4_K and Q5_K have in the last
-    /// twelve of sixteen bytes.
-    #[inline(always)]
-    fn six_bits(self, x: &[u8; 16]) -> (Self::K, Self::K) {
-        let (scales, minima) = six_bits(x);
-        (self.scales_u8(scales), self.scales_u8(minima))
-    }
+    /// Of four blocks the eight scales of six bits each that Q4_K and Q5_K have in the last twelve
+    /// of sixteen bytes go to `scales`; the products of the eight minima with the sums of each
+    /// block's runs are returned, as f32.
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> Self::Q;
+    /// Room for what [`Simd::eights`] gives.
+    fn room(self) -> Self::E;
+    /// Adds the products of each row's `w` (up to 63) and `x`, times the row's scales of runs
+    /// `2 * j` and `2 * j + 1`, in whatever lanes suit.
+    fn dot_eights(
+        self,
+        acc: [Self::I; 4],
+        w: [Self::B; 4],
+        x: Self::B,
+        scales: &Self::E,
+        j: usize,
+    ) -> [Self::I; 4];
     /// Sixteen scales.
     fn scales_i8(self, x: &[i8; 16]) -> Self::K;
     /// Sixteen sums, in the order of scales.
@@ -223,6 +236,25 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn q_scale(self, a: Self::Q, b: f32) -> Self::Q;
     /// `a * b + c`, rounded once.
     fn q_fma(self, a: Self::Q, b: Self::Q, c: Self::Q) -> Self::Q;
+
+    /// Sixteen signed bytes, as f32.
+    fn load_i8(self, x: &[u8; 16]) -> Self::F;
+    /// The low halves of sixteen bytes, or the high ones, each less 8, as f32.
+    fn load_i4(self, x: &[u8; 16], high: bool) -> Self::F;
+    /// The same little-endian half (IEEE binary16) in every lane, widened.
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> Self::F {
+        self.load_f16(&bytemuck::cast([x; 16]))
+    }
+    /// Writes column `i` of `x` as row `i` of `y`.
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        for (i, y) in y.iter_mut().enumerate() {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = x[i];
+            }
+        }
+    }
 }
 
 /// What products of two blocks lack whose weights are `off` too large.
@@ -238,6 +270,18 @@ fn lacking(sums: &[i16; 4], off: i16) -> [i32; 2] {
 fn split(x: &[u8; 32]) -> [&[u8; 16]; 2] {
     let [a, b] = bytemuck::cast_ref::<[u8; 32], [[u8; 16]; 2]>(x);
     [a, b]
+}
+
+/// [`Simd::eights`] by rows.
+#[inline(always)]
+fn eights<S: Simd>(s: S, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut [S::K; 4]) -> S::Q {
+    let (sums, mut minima) = (s.sums(sums), [s.splat_i(0); 4]);
+    for ((x, scales), minima) in x.into_iter().zip(scales).zip(&mut minima) {
+        let (eight, least) = six_bits(x);
+        *scales = s.scales_u8(eight);
+        *minima = s.dot_sums(*minima, sums, s.scales_u8(least));
+    }
+    s.sum4_i(minima)
 }
 
 /// Four of each lie in the low six bits of eight bytes; of the other four the low halves lie in

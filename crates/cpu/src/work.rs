@@ -33,6 +33,10 @@ pub struct Work<'a> {
     pub caches: &'a [Shared<'a, u8>],
     /// Recurrent states, (slot, values).
     pub states: Shared<'a, f32>,
+    /// Rows of one sequence each that attend together.
+    pub tiles: &'a [Range<usize>],
+    /// What queries gather in parts of their sequence, for attention that is split over it.
+    pub gathered: Shared<'a, f32>,
     /// The rows of each sequence, where the program keeps a recurrent state.
     pub runs: &'a [Range<usize>],
     /// Ids that steps store for later ones.
@@ -213,5 +217,36 @@ impl<'a> Work<'a> {
     pub fn plane(&self, cache: CacheRef) -> (usize, usize) {
         let bytes = self.program.cache(cache).plane_bytes();
         (bytes, self.program.cache(cache).planes() * bytes * cache.layer as usize)
+    }
+
+    /// The pages of a cache's group up to `last`, to be read.
+    pub fn pages(&self, cache: CacheRef, last: u32) -> &'a [u8] {
+        let bytes = self.program.cache(cache).page_bytes();
+        // SAFETY: keys and values are written in an earlier stage only.
+        unsafe { self.caches[cache.group as usize].read(0..(last as usize + 1) * bytes) }
+    }
+
+    /// A row of a page, to be written.
+    #[allow(clippy::mut_from_ref)]
+    pub fn cell_mut(&self, cache: CacheRef, page: u32, at: usize) -> &'a mut [u8] {
+        let group = self.program.cache(cache);
+        let at = page as usize * group.page_bytes() + at;
+        // SAFETY: a position of a sequence belongs to one row of the step, which the caller alone
+        // has claimed; pages being written belong to one sequence.
+        unsafe { self.caches[cache.group as usize].write(at..at + group.row_bytes()) }
+    }
+
+    /// What a query has gathered in a part, to be written.
+    #[allow(clippy::mut_from_ref)]
+    pub fn gathered_mut(&self, at: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller alone has claimed this part of these queries.
+        unsafe { self.gathered.write(at..at + len) }
+    }
+
+    /// The same, to be read.
+    pub fn gathered(&self, at: usize, len: usize) -> &'a [f32] {
+        // SAFETY: written before all parts were finished; nobody writes until the operation is
+        // over.
+        unsafe { self.gathered.read(at..at + len) }
     }
 }

@@ -3,7 +3,8 @@
 //! Rows are symbolic: one program serves every batch, and its memory is laid out for the largest.
 
 use crate::list::Op;
-use blocks::Kind;
+use blocks::{Kind, Row, encode_q4_0, encode_q8_0};
+use half::f16;
 
 /// Positions in a page of the KV cache.
 pub const PAGE: usize = 64;
@@ -307,21 +308,56 @@ impl Rotation {
     }
 }
 
-/// How keys and values are stored.
+/// How keys and values are stored: each head's row of a position in blocks of a format.
+#[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvKind {
     /// Four bytes a value.
     F32,
     /// Two bytes a value.
     F16,
+    /// Thirty-four bytes for 32 values.
+    Q8_0,
+    /// Eighteen bytes for 32 values.
+    Q4_0,
 }
 
 impl KvKind {
-    /// Bytes of a value.
-    pub fn bytes(self) -> usize {
+    /// The format of the blocks.
+    pub fn format(self) -> Kind {
         match self {
-            KvKind::F32 => 4,
-            KvKind::F16 => 2,
+            KvKind::F32 => Kind::F32,
+            KvKind::F16 => Kind::F16,
+            KvKind::Q8_0 => Kind::Q8_0,
+            KvKind::Q4_0 => Kind::Q4_0,
+        }
+    }
+
+    /// Whether rows of `dim` values are whole blocks.
+    pub fn fits(self, dim: usize) -> bool {
+        dim.is_multiple_of(self.format().block_len())
+    }
+
+    /// Bytes of a head's row of `dim` values, which are whole blocks.
+    pub fn row_bytes(self, dim: usize) -> usize {
+        dim / self.format().block_len() * self.format().block_bytes()
+    }
+
+    /// Makes a row's values those that are read after they were stored.
+    pub fn round(self, row: &mut [f32]) {
+        let format = self.format();
+        let decode = |data: &[u8], out: &mut [f32]| {
+            format.decode(Row { data, scales: &[], biases: &[], index: &[] }, 0, out);
+        };
+        match self {
+            KvKind::F32 => {}
+            KvKind::F16 => row.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32()),
+            KvKind::Q8_0 => {
+                row.as_chunks_mut().0.iter_mut().for_each(|x| decode(&encode_q8_0(x), x));
+            }
+            KvKind::Q4_0 => {
+                row.as_chunks_mut().0.iter_mut().for_each(|x| decode(&encode_q4_0(x), x));
+            }
         }
     }
 }
@@ -345,9 +381,20 @@ pub struct CacheGroup {
 }
 
 impl CacheGroup {
+    /// Bytes of a head's keys (or values) of one layer and position.
+    pub fn row_bytes(&self) -> usize {
+        self.kind.row_bytes(self.head_dim as usize)
+    }
+
+    /// Numbers in a page, of all layers.
+    pub fn page_values(&self) -> usize {
+        let heads = self.layers as usize * self.planes() * self.kv_heads as usize;
+        heads * PAGE * self.head_dim as usize
+    }
+
     /// Bytes of the keys (or the values) of one layer in one page: `[kv_head][position][dim]`.
     pub fn plane_bytes(&self) -> usize {
-        self.kv_heads as usize * PAGE * self.head_dim as usize * self.kind.bytes()
+        self.kv_heads as usize * PAGE * self.row_bytes()
     }
 
     /// What a layer keeps of a position: keys, and values unless they are part of the keys.

@@ -13,10 +13,9 @@ use crate::list::{
     LayerNorm, Linear, LinearAt, Op, Pick, Recall, RmsNorm, Rope, Route, Scale, ShortConv, SoftCap,
 };
 use crate::numerics;
-use crate::program::{Act, CacheRef, Domain, Form, KvKind, PAGE, Program, Slot, Up, WeightId};
+use crate::program::{Act, CacheRef, Domain, Form, PAGE, Program, Slot, Up, WeightId};
 use crate::step::{Input, Output, Row, Step};
 use blocks::Tensor;
-use half::f16;
 use std::sync::Arc;
 
 /// The scalar backend.
@@ -39,9 +38,8 @@ impl Backend for Reference {
         sizes: Sizes,
     ) -> Result<Box<dyn Executor>, Fault> {
         let slots = program.slots.iter().map(|_| Vec::new()).collect();
-        let pool = |(group, pages): (&crate::CacheGroup, &usize)| {
-            vec![0.0; group.page_bytes() / group.kind.bytes() * pages]
-        };
+        let pool =
+            |(group, pages): (&crate::CacheGroup, &usize)| vec![0.0; group.page_values() * pages];
         let caches = program.caches.iter().zip(&sizes.pages).map(pool).collect();
         let sampled = vec![0; sizes.sampled];
         let states = vec![vec![0.0; program.state_width]; sizes.states];
@@ -99,7 +97,7 @@ impl Executor for Loaded {
 
     fn copy_page(&mut self, group: usize, from: u32, to: u32) {
         let info = &self.program.caches[group];
-        let size = info.page_bytes() / info.kind.bytes();
+        let size = info.page_values();
         let from = from as usize * size;
         self.caches[group].copy_within(from..from + size, to as usize * size);
     }
@@ -165,7 +163,7 @@ impl Run<'_> {
         position: usize,
     ) -> usize {
         let group = self.program.cache(cache);
-        let plane_size = group.plane_bytes() / group.kind.bytes();
+        let plane_size = group.kv_heads as usize * PAGE * group.head_dim as usize;
         let layer = page as usize * group.layers as usize + cache.layer as usize;
         let planes = layer * group.planes() + plane % group.planes();
         let dim = group.head_dim as usize;
@@ -284,12 +282,8 @@ impl Kernels for Run<'_> {
                 for (head, values) in values.chunks(dim).enumerate() {
                     let cell = self.cell(op.cache, page, plane, head, position);
                     let cells = &mut self.loaded.caches[op.cache.group as usize][cell..][..dim];
-                    for (cell, value) in cells.iter_mut().zip(values) {
-                        *cell = match group.kind {
-                            KvKind::F32 => *value,
-                            KvKind::F16 => f16::from_f32(*value).to_f32(),
-                        };
-                    }
+                    cells.copy_from_slice(values);
+                    group.kind.round(cells);
                 }
             }
         }

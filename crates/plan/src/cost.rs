@@ -1,6 +1,6 @@
 //! What an operation moves and computes: the two sides of the roofline.
 
-use ops::{Op, Program, StateRef};
+use ops::{CacheGroup, Op, Program, StateRef};
 use std::ops::{Add, AddAssign};
 
 /// The shape of a step, as far as costs go.
@@ -82,16 +82,14 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         }),
         Op::Rope(op) => Cost { bytes: 0.0, flops: 3.0 * load.rows * width(op.x) },
         Op::KvWrite(op) => {
-            let bytes = program.cache(op.cache).kind.bytes() as f64;
-            let values = op.v.map_or(0.0, width);
-            Cost { bytes: load.rows * bytes * (width(op.k) + values), flops: 0.0 }
+            let written = load.rows * position_bytes(program.cache(op.cache));
+            Cost { bytes: written, flops: 0.0 }
         }
         Op::Attend(op) => {
             let cache = program.cache(op.cache);
             let context = op.reach.most().map_or(load.context, |w| load.context.min(f64::from(w)));
-            let position = (cache.planes() as u32 * cache.kv_heads * cache.head_dim) as f64;
             Cost {
-                bytes: load.reads * context * position * cache.kind.bytes() as f64,
+                bytes: load.reads * context * position_bytes(cache),
                 flops: 2.0 * load.rows * context * (width(op.q) + width(op.y)),
             }
         }
@@ -122,6 +120,11 @@ pub fn cost(program: &Program, op: &Op, load: Load) -> Cost {
         },
         Op::Columns(_) | Op::Pick(_) | Op::Argmax(_) => Cost::default(),
     }
+}
+
+/// What one layer keeps of a position.
+fn position_bytes(cache: &CacheGroup) -> f64 {
+    (cache.planes() * cache.kv_heads as usize * cache.row_bytes()) as f64
 }
 
 /// How many of `experts` a step of so many rows uses, if each row chooses `active` of them by

@@ -52,13 +52,25 @@ pub enum PlanError {
         /// The adapter's tensor.
         tensor: String,
     },
+    /// Keys or values are no whole blocks of the format that they are to be stored in.
+    #[error(
+        "keys and values of {dim} numbers for each head do not fill blocks of 32, as a {kind} \
+         cache needs; store them as f16"
+    )]
+    Cache {
+        /// Numbers of a head.
+        dim: u32,
+        /// The format.
+        kind: String,
+    },
 }
 
 /// Lowers `spec` with `weights`: one for each of [`Spec::weights`] in that order, then those that
 /// `pairs` name, which are laid over them in their order.
 ///
 /// # Errors
-/// Where a pair stands beside no matrix of a plain product.
+/// Where a pair stands beside no matrix of a plain product, or keys and values are no whole blocks
+/// of what they are stored in.
 pub fn lower(
     spec: &Spec,
     weights: Vec<WeightInfo>,
@@ -76,6 +88,10 @@ pub fn lower(
     lowering.all();
     lowering.pairs.all_laid(&lowering.program)?;
     let mut program = lowering.program;
+    if let Some(group) = program.caches.iter().find(|g| !g.kind.fits(g.head_dim as usize)) {
+        let kind = group.kind.format().name().to_lowercase();
+        return Err(PlanError::Cache { dim: group.head_dim, kind });
+    }
     arena::lay_out(&mut program);
     Ok(program)
 }

@@ -6,6 +6,10 @@ use model::{Meta, Value};
 use ops::{Form, KvKind};
 
 fn spec() -> Spec {
+    spec_with_heads_of(128)
+}
+
+fn spec_with_heads_of(dim: i64) -> Spec {
     let mut meta = Meta::default();
     meta.set("family", "architectures", Value::Text("Qwen3ForCausalLM".into()));
     for (key, value) in [
@@ -14,7 +18,7 @@ fn spec() -> Spec {
         ("layers", 28),
         ("heads", 16),
         ("kv_heads", 8),
-        ("head_dim", 128),
+        ("head_dim", dim),
         ("ffn_dim", 3072),
         ("context", 40_960),
     ] {
@@ -26,7 +30,10 @@ fn spec() -> Spec {
 }
 
 fn program() -> Program {
-    let spec = spec();
+    program_with(&spec(), KvKind::F16).unwrap()
+}
+
+fn program_with(spec: &Spec, kv: KvKind) -> Result<Program, PlanError> {
     let info = |w: model::WeightSpec| WeightInfo {
         name: format!("{:?}", w.part),
         kind: if w.rows == 1 { Kind::F32 } else { Kind::Q8_0 },
@@ -34,7 +41,18 @@ fn program() -> Program {
         cols: w.cols as usize,
     };
     let weights = spec.weights().into_iter().map(info).collect();
-    lower(&spec, weights, &[], &Options { form: Form::Fast, kv: KvKind::F16 }).unwrap()
+    lower(spec, weights, &[], &Options { form: Form::Fast, kv })
+}
+
+#[test]
+fn a_cache_of_blocks_takes_their_bytes_and_whole_blocks_only() {
+    let heads = 2 * 28 * 8;
+    for (kv, row) in [(KvKind::Q8_0, 4 * 34), (KvKind::Q4_0, 4 * 18)] {
+        let program = program_with(&spec(), kv).unwrap();
+        assert_eq!(program.caches[0].bytes_per_token(), heads * row);
+        let refused = program_with(&spec_with_heads_of(48), kv).unwrap_err().to_string();
+        assert!(refused.contains("48") && refused.contains("f16"), "{refused}");
+    }
 }
 
 #[test]

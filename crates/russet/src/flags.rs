@@ -308,6 +308,7 @@ pub enum Numerics {
 }
 
 /// How keys and values are stored.
+#[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum KvType {
     /// Two bytes a value
@@ -315,6 +316,12 @@ pub enum KvType {
     F16,
     /// Four bytes a value
     F32,
+    /// 34 bytes for 32 values
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// 18 bytes for 32 values
+    #[value(name = "q4_0")]
+    Q4_0,
 }
 
 impl HubArgs {
@@ -414,7 +421,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (&["--grammar", "--grammar-file", "-j", "--json-schema"], "this version has no grammars"),
     (&["-b", "--batch-size"], "a batch has one size here; give it with -ub"),
-    (&["--kv-bits"], "keys and values are stored as f16 or f32; use --kv-type"),
+    (&["--kv-bits"], "keys and values are stored as f32, f16, q8_0 or q4_0; use --kv-type"),
 ];
 
 /// The arguments as clap reads them, up to `--`.

@@ -63,6 +63,8 @@ impl PrecisionArgs {
         Ok(match kind {
             KvType::F16 => KvKind::F16,
             KvType::F32 => KvKind::F32,
+            KvType::Q8_0 => KvKind::Q8_0,
+            KvType::Q4_0 => KvKind::Q4_0,
         })
     }
 }

@@ -21,7 +21,7 @@ impl<'a> Affine4<'a> {
     #[inline(always)]
     pub fn new(affine: Affine, rows: [Row<'a>; 4], count: usize) -> Self {
         Affine4 {
-            blocks: super::blocks(rows, count),
+            blocks: four!(r => &rows[r].data.as_chunks().0[..count]),
             scales: four!(r => rows[r].scales),
             biases: four!(r => rows[r].biases),
             kind: affine.scale,

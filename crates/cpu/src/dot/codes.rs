@@ -5,7 +5,7 @@
 
 use super::{halves, pairs::Pairs};
 use crate::simd::Simd;
-use blocks::{FP4_DOUBLED, HALVES_OF_POWERS, IQ4_CODEBOOK, Row};
+use blocks::{FP4_DOUBLED, HALVES_OF_POWERS, IQ4_CODEBOOK};
 
 /// A codebook that was made unsigned by adding `off`, as signed bytes.
 pub const fn signed(codebook: [u8; 16], off: u8) -> [u8; 16] {
@@ -18,15 +18,7 @@ pub const fn signed(codebook: [u8; 16], off: u8) -> [u8; 16] {
 }
 
 /// Four rows of IQ4_NL.
-pub struct IQ4NL<'a>([&'a [[u8; 18]]; 4]);
-
-impl<'a> IQ4NL<'a> {
-    /// The `count` blocks of four rows.
-    #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
-        IQ4NL(super::blocks(rows, count))
-    }
-}
+pub struct IQ4NL<'a>(pub [&'a [[u8; 18]]; 4]);
 
 impl Pairs for IQ4NL<'_> {
     const BYTES: usize = 18;
@@ -50,15 +42,7 @@ impl Pairs for IQ4NL<'_> {
 }
 
 /// Four rows of MXFP4.
-pub struct MXFP4<'a>([&'a [[u8; 17]]; 4]);
-
-impl<'a> MXFP4<'a> {
-    /// The `count` blocks of four rows.
-    #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
-        MXFP4(super::blocks(rows, count))
-    }
-}
+pub struct MXFP4<'a>(pub [&'a [[u8; 17]]; 4]);
 
 impl Pairs for MXFP4<'_> {
     const BYTES: usize = 17;

@@ -9,10 +9,9 @@
 //! scales unpacked as integers 410 (79); scales unpacked as vectors 313 (81: sums wait for the
 //! activations, which do not fit the registers); run after run of four rows 261 (58).
 
-use super::{blocks, fetch, halves};
+use super::{fetch_quarter, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
-use blocks::Row;
 
 /// Such a format, of blocks of so many bytes.
 pub trait Eights<const BYTES: usize> {
@@ -20,42 +19,30 @@ pub trait Eights<const BYTES: usize> {
     fn weights<S: Simd>(s: S, block: &[u8; BYTES], j: usize) -> S::B;
 }
 
-/// See [`super::dot4`].
+/// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
 #[inline(always)]
 pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
     s: S,
-    rows: [Row<'_>; 4],
+    rows: [&[[u8; BYTES]]; 4],
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
-    let rows = blocks::<BYTES>(rows, x.scales.len());
-    let mut sum = s.q_load([0.0; 4]);
+    let (mut sum, mut scales) = (s.q_load([0.0; 4]), s.room());
     for (b, &dx) in x.scales.iter().enumerate() {
-        fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
         let blocks = four!(r => &rows[r][b]);
-        let (scales, minima) = scales_and_minima(s, blocks, s.sums(x.sums));
+        let heads = four!(r => blocks[r].first_chunk().expect("sixteen bytes"));
+        let minima = s.eights(heads, x.sums, &mut scales);
         let mut dots = [s.splat_i(0); 4];
         for j in 0..4 {
+            fetch_quarter(s, ahead, b, 4 * BYTES, j);
             let w = four!(r => E::weights(s, blocks[r], j));
-            dots = s.dot_runs::<false>(dots, w, s.load_s(&x.q[j]), scales, j);
+            dots = s.dot_eights(dots, w, s.load_s(&x.q[j]), &scales, j);
         }
         let d = s.q_scale(halves(s, &rows, b, 0), dx);
         let dmin = s.q_scale(halves(s, &rows, b, 2), -dx);
         sum = s.q_fma(d, s.sum4_i(dots), sum);
-        sum = s.q_fma(dmin, s.sum4_i(minima), sum);
+        sum = s.q_fma(dmin, minima, sum);
     }
     s.q_store(sum)
-}
-
-/// The scales of four blocks, and the products of their minima with `sums`.
-#[inline(always)]
-fn scales_and_minima<S: Simd, const BYTES: usize>(
-    s: S,
-    blocks: [&[u8; BYTES]; 4],
-    sums: S::K,
-) -> ([S::K; 4], [S::I; 4]) {
-    let both = four!(r => s.six_bits(blocks[r].first_chunk().expect("sixteen bytes")));
-    let minima = four!(r => s.dot_sums(s.splat_i(0), sums, both[r].1));
-    (four!(r => both[r].0), minima)
 }

@@ -6,19 +6,13 @@
 
 use super::{halves, pairs::Pairs};
 use crate::simd::Simd;
-use blocks::{MASKS, Row};
+use blocks::MASKS;
 
 /// Four rows of blocks of so many bytes.
-pub struct Fives<'a, const BYTES: usize>([&'a [[u8; BYTES]]; 4]);
+pub struct Fives<'a, const BYTES: usize>(pub [&'a [[u8; BYTES]]; 4]);
 
-impl<'a, const BYTES: usize> Fives<'a, BYTES> {
+impl<const BYTES: usize> Fives<'_, BYTES> {
     const BIASED: bool = BYTES == 24;
-
-    /// The `count` blocks of four rows.
-    #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
-        Fives(super::blocks(rows, count))
-    }
 }
 
 impl<const BYTES: usize> Pairs for Fives<'_, BYTES> {

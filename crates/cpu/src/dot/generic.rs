@@ -6,7 +6,7 @@ use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 use blocks::{IntShape, Ints, Kind, Row};
 
-/// See [`super::dot4`].
+/// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
 #[inline(always)]
 pub fn dot4<S: Simd>(
     s: S,

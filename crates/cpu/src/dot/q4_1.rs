@@ -4,20 +4,11 @@
 
 use super::{halves, pairs::Pairs};
 use crate::simd::Simd;
-use blocks::Row;
 
 const BYTES: usize = 20;
 
 /// Four rows.
-pub struct Q4_1<'a>([&'a [[u8; BYTES]]; 4]);
-
-impl<'a> Q4_1<'a> {
-    /// The `count` blocks of four rows.
-    #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
-        Q4_1(super::blocks(rows, count))
-    }
-}
+pub struct Q4_1<'a>(pub [&'a [[u8; BYTES]]; 4]);
 
 impl Pairs for Q4_1<'_> {
     const BYTES: usize = BYTES;

@@ -4,20 +4,11 @@
 
 use super::{halves, pairs::Pairs};
 use crate::simd::Simd;
-use blocks::Row;
 
 const BYTES: usize = 34;
 
 /// Four rows.
-pub struct Q8_0<'a>([&'a [[u8; BYTES]]; 4]);
-
-impl<'a> Q8_0<'a> {
-    /// The `count` blocks of four rows.
-    #[inline(always)]
-    pub fn new(rows: [Row<'a>; 4], count: usize) -> Self {
-        Q8_0(super::blocks(rows, count))
-    }
-}
+pub struct Q8_0<'a>(pub [&'a [[u8; BYTES]]; 4]);
 
 impl Pairs for Q8_0<'_> {
     const BYTES: usize = BYTES;

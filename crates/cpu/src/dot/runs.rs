@@ -3,10 +3,9 @@
 //! Versions tried on Q6_K with AVX2, 1024 weights of a row from the nearest caches of one core of
 //! Milan: the four rows' runs side by side 37 to 50 ns.
 
-use super::{blocks, fetch, halves};
+use super::{fetch_quarter, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
-use blocks::Row;
 
 /// Such a format, of blocks of so many bytes.
 pub trait Runs<const BYTES: usize> {
@@ -33,18 +32,16 @@ pub trait Runs<const BYTES: usize> {
     }
 }
 
-/// See [`super::dot4`].
+/// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
 #[inline(always)]
 pub fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
     s: S,
-    rows: [Row<'_>; 4],
+    rows: [&[[u8; BYTES]]; 4],
     x: RoundedRow<'_>,
     ahead: &[u8],
 ) -> [f32; 4] {
-    let rows = blocks::<BYTES>(rows, x.scales.len());
     let mut sum = s.q_load([0.0; 4]);
     for (b, &dx) in x.scales.iter().enumerate() {
-        fetch(s, ahead, b, 4 * BYTES);
         let x = x.block(b);
         let blocks = four!(r => &rows[r][b]);
         let scales = four!(r => s.scales_i8(&R::scales(blocks[r])));
@@ -56,6 +53,7 @@ pub fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
                 four!(r => s.dot_sums(s.dot_sums(dots[r], lacking, scales[r]), lacking, scales[r]));
         }
         for j in 0..4 {
+            fetch_quarter(s, ahead, b, 4 * BYTES, j);
             let w = four!(r => R::weights(s, blocks[r], j));
             dots = if R::SIGNED {
                 s.dot_runs::<true>(dots, w, R::activations(s, &x.q[j]), scales, j)

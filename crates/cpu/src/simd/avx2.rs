@@ -106,6 +106,14 @@ fn here(mut a: __m256i) -> __m256i {
     a
 }
 
+/// Sixteen signed bytes as f32.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn widen_i8(x: __m128i) -> [__m256; 2] {
+    let high = _mm_unpackhi_epi64(x, x);
+    [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+}
+
 /// Two to the power of each lane.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -151,6 +159,66 @@ fn runs<const SIGNED: bool>(
 ) -> __m256i {
     let (w, x) = if SIGNED { (abs(w), with_sign(x, w)) } else { (w, x) };
     let (first, second) = (_mm256_shuffle_epi8(scales, first), _mm256_shuffle_epi8(scales, second));
+    let low = _mm256_madd_epi16(_mm256_maddubs_epi16(w[0], x[0]), first);
+    let high = _mm256_madd_epi16(_mm256_maddubs_epi16(w[1], x[1]), second);
+    here(_mm256_add_epi32(_mm256_add_epi32(acc, low), high))
+}
+
+/// Eight scales of each of four rows, in memory: from there one comes to all lanes without an
+/// arithmetic unit. By pairs of rows: the first four of the one and of the other, the last four.
+#[repr(align(32))]
+pub struct Eights([[[i32; 4]; 4]; 2]);
+
+impl Eights {
+    /// Stores the bytes of pairs of rows, each as two words of a lane.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    fn store(&mut self, pairs: [__m256i; 2]) {
+        let four = _mm_setr_epi8(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1);
+        let first = _mm256_broadcastsi128_si256(four);
+        let last = _mm256_broadcastsi128_si256(_mm_or_si128(four, _mm_set1_epi16(4)));
+        for (rows, bytes) in self.0.iter_mut().zip(pairs) {
+            let rows = rows.as_mut_ptr().cast::<__m256i>();
+            // SAFETY: two vectors of sixty-four aligned bytes.
+            unsafe {
+                _mm256_store_si256(rows, _mm256_shuffle_epi8(bytes, first));
+                _mm256_store_si256(rows.add(1), _mm256_shuffle_epi8(bytes, last));
+            }
+        }
+        // The compiler would keep them in registers and shuffle again for each use.
+        // SAFETY: no instruction at all.
+        unsafe {
+            std::arch::asm!("/* {} */", in(reg) self, options(nostack, preserves_flags));
+        }
+    }
+
+    /// Scales `2 * j` and `2 * j + 1` of a row.
+    #[inline(always)]
+    fn of(&self, row: usize, j: usize) -> [i32; 2] {
+        let four = &self.0[row / 2][j / 2 * 2 + row % 2];
+        [four[j % 2 * 2], four[j % 2 * 2 + 1]]
+    }
+}
+
+/// The scales and the minima of six bits of two rows: eight bytes and eight bytes of each.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn six_bits(x: __m256i) -> __m256i {
+    // By lanes of four: something, first, second and third four bytes.
+    let low = _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4);
+    let high = _mm256_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2);
+    let low = _mm256_srlv_epi32(_mm256_shuffle_epi32::<0b11_10_11_01>(x), low);
+    let high = _mm256_srlv_epi32(_mm256_shuffle_epi32::<0b10_10_01_01>(x), high);
+    let masks = _mm256_set1_epi64x(0x0f0f_0f0f_3f3f_3f3f);
+    let tops = _mm256_set1_epi64x(0x3030_3030_0000_0000);
+    _mm256_or_si256(_mm256_and_si256(low, masks), _mm256_and_si256(high, tops))
+}
+
+/// Adds the products of two runs of a row, times their scales.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn eight(acc: __m256i, w: [__m256i; 2], x: [__m256i; 2], scales: [i32; 2]) -> __m256i {
+    let [first, second] = [_mm256_set1_epi32(scales[0]), _mm256_set1_epi32(scales[1])];
     let low = _mm256_madd_epi16(_mm256_maddubs_epi16(w[0], x[0]), first);
     let high = _mm256_madd_epi16(_mm256_maddubs_epi16(w[1], x[1]), second);
     here(_mm256_add_epi32(_mm256_add_epi32(acc, low), high))
@@ -289,6 +357,7 @@ impl Simd for Avx2 {
     type Q = __m128;
     /// Those with even numbers, then those with odd numbers.
     type K = __m256i;
+    type E = Eights;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -562,22 +631,49 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn six_bits(self, x: &[u8; 16]) -> (__m256i, __m256i) {
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Eights) -> __m128 {
         x!({
-            // By lanes of four: something, first, second and third four bytes.
-            let x = _mm_loadu_si128(x.as_ptr().cast());
-            let (low, high) = (_mm_setr_epi32(0, 0, 0, 4), _mm_setr_epi32(0, 2, 0, 2));
-            let low = _mm_srlv_epi32(_mm_shuffle_epi32::<0b11_10_11_01>(x), low);
-            let high = _mm_srlv_epi32(_mm_shuffle_epi32::<0b10_10_01_01>(x), high);
-            let masks = _mm_setr_epi32(0x3f3f_3f3f, 0x0f0f_0f0f, 0x3f3f_3f3f, 0x0f0f_0f0f);
-            let tops = _mm_setr_epi32(0, 0x3030_3030, 0, 0x3030_3030);
-            let bytes = _mm_or_si128(_mm_and_si128(low, masks), _mm_and_si128(high, tops));
-            let words = _mm256_cvtepu8_epi16(bytes);
-            (
-                _mm256_permute4x64_epi64::<0b01_00_01_00>(words),
-                _mm256_permute4x64_epi64::<0b11_10_11_10>(words),
-            )
+            let (a, b) = (six_bits(two(x[0], x[1])), six_bits(two(x[2], x[3])));
+            scales.store([a, b]);
+            // Sums of runs, in either half.
+            let runs =
+                _mm256_madd_epi16(_mm256_loadu_si256(sums.as_ptr().cast()), _mm256_set1_epi16(1));
+            let runs = _mm256_packs_epi32(runs, runs);
+            let runs = _mm256_permute4x64_epi64::<0b10_00_10_00>(runs);
+            let zero = _mm256_setzero_si256();
+            let a = _mm256_madd_epi16(_mm256_unpackhi_epi8(a, zero), runs);
+            let b = _mm256_madd_epi16(_mm256_unpackhi_epi8(b, zero), runs);
+            // Two sums of rows 0 and 2, then of rows 1 and 3.
+            let both = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+            let first = _mm_castsi128_ps(_mm256_castsi256_si128(both));
+            let second = _mm_castsi128_ps(_mm256_extracti128_si256::<1>(both));
+            let even = _mm_shuffle_ps::<0b10_00_10_00>(first, second);
+            let odd = _mm_shuffle_ps::<0b11_01_11_01>(first, second);
+            let sums = _mm_add_epi32(_mm_castps_si128(even), _mm_castps_si128(odd));
+            _mm_cvtepi32_ps(_mm_shuffle_epi32::<0b11_01_10_00>(sums))
         })
+    }
+
+    #[inline(always)]
+    fn room(self) -> Eights {
+        Eights([[[0; 4]; 4]; 2])
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[__m256i; 2]; 4],
+        w: [[__m256i; 2]; 4],
+        x: [__m256i; 2],
+        scales: &Eights,
+        j: usize,
+    ) -> [[__m256i; 2]; 4] {
+        x!([
+            [eight(acc[0][0], w[0], x, scales.of(0, j)), acc[0][1]],
+            [eight(acc[1][0], w[1], x, scales.of(1, j)), acc[1][1]],
+            [eight(acc[2][0], w[2], x, scales.of(2, j)), acc[2][1]],
+            [eight(acc[3][0], w[3], x, scales.of(3, j)), acc[3][1]],
+        ])
     }
 
     #[inline(always)]
@@ -793,5 +889,30 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn q_fma(self, a: __m128, b: __m128, c: __m128) -> __m128 {
         x!(_mm_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [__m256; 2] {
+        x!(widen_i8(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [__m256; 2] {
+        x!({
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let bytes = if high { _mm_srli_epi16::<4>(bytes) } else { bytes };
+            let bytes = _mm_and_si128(bytes, _mm_set1_epi8(0x0f));
+            widen_i8(_mm_sub_epi8(bytes, _mm_set1_epi8(8)))
+        })
+    }
+
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> [__m256; 2] {
+        x!([_mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(x))); 2])
+    }
+
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        x!(super::turn::turn(x, y));
     }
 }

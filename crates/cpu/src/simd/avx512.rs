@@ -3,7 +3,7 @@
 //! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
-use super::{Simd, lacking};
+use super::{Simd, eights, lacking};
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI.
@@ -142,6 +142,7 @@ impl Simd for Avx512 {
     type Q = __m128;
     /// As i32 without a sign, (4 in a group, 4 groups): a product of words takes them so.
     type K = __m512i;
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -347,6 +348,28 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> __m128 {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [__m512i; 4],
+        w: [__m512i; 4],
+        x: __m512i,
+        scales: &Self::E,
+        j: usize,
+    ) -> [__m512i; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
+    }
+
+    #[inline(always)]
     fn scales_i8(self, x: &[i8; 16]) -> __m512i {
         x!({
             let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -520,5 +543,30 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn q_fma(self, a: __m128, b: __m128, c: __m128) -> __m128 {
         x!(_mm_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> __m512 {
+        x!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> __m512 {
+        x!({
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let bytes = if high { _mm512_srli_epi32::<4>(bytes) } else { bytes };
+            let low = _mm512_and_si512(bytes, _mm512_set1_epi32(15));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(low, _mm512_set1_epi32(8)))
+        })
+    }
+
+    #[inline(always)]
+    fn splat_f16(self, x: [u8; 2]) -> __m512 {
+        x!(_mm512_cvtph_ps(_mm256_set1_epi16(i16::from_le_bytes(x))))
+    }
+
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+        x!(super::turn::turn(x, y));
     }
 }

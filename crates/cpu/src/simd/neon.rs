@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::{Run, Simd, lacking};
+use super::{Run, Simd, eights, lacking};
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -64,6 +64,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     type Q = float32x4_t;
     /// As i32.
     type K = [int32x4_t; 4];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -309,17 +310,30 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> float32x4_t {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[int32x4_t; 4]; 4],
+        w: [[int8x16_t; 4]; 4],
+        x: [int8x16_t; 4],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[int32x4_t; 4]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
+    }
+
+    #[inline(always)]
     fn scales_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
-        x!({
-            let x = vld1q_s8(x.as_ptr());
-            let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
-            [
-                vmovl_s16(vget_low_s16(a)),
-                vmovl_high_s16(a),
-                vmovl_s16(vget_low_s16(b)),
-                vmovl_high_s16(b),
-            ]
-        })
+        x!(widen_i8(vld1q_s8(x.as_ptr())))
     }
 
     #[inline(always)]
@@ -532,5 +546,20 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn q_fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         x!(vfmaq_f32(c, a, b))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [float32x4_t; 4] {
+        self.to_f(x!(widen_i8(vreinterpretq_s8_u8(vld1q_u8(x.as_ptr())))))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [float32x4_t; 4] {
+        let low = x!({
+            let bytes = vld1q_u8(x.as_ptr());
+            let low = if high { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) };
+            widen_i8(vsubq_s8(vreinterpretq_s8_u8(low), vdupq_n_s8(8)))
+        });
+        self.to_f(low)
     }
 }

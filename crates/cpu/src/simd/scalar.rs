@@ -1,6 +1,6 @@
 //! Plain arrays: what every other implementation has to equal, bit for bit.
 
-use super::{Simd, lacking};
+use super::{Simd, eights, lacking};
 use half::f16;
 use std::array::from_fn;
 
@@ -60,6 +60,7 @@ impl Simd for Scalar {
     type H = [u8; 32];
     type Q = [f32; 4];
     type K = [i16; 16];
+    type E = [Self::K; 4];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -241,6 +242,28 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn eights(self, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut Self::E) -> [f32; 4] {
+        eights(self, x, sums, scales)
+    }
+
+    #[inline(always)]
+    fn room(self) -> Self::E {
+        [self.scales_u8([0; 8]); 4]
+    }
+
+    #[inline(always)]
+    fn dot_eights(
+        self,
+        acc: [[i32; 16]; 4],
+        w: [[u8; 64]; 4],
+        x: [u8; 64],
+        scales: &Self::E,
+        j: usize,
+    ) -> [[i32; 16]; 4] {
+        self.dot_runs::<false>(acc, w, x, *scales, j)
+    }
+
+    #[inline(always)]
     fn scales_i8(self, x: &[i8; 16]) -> [i16; 16] {
         x.map(i16::from)
     }
@@ -387,5 +410,15 @@ impl Simd for Scalar {
     #[inline(always)]
     fn q_fma(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; 16]) -> [f32; 16] {
+        x.map(|x| f32::from(x as i8))
+    }
+
+    #[inline(always)]
+    fn load_i4(self, x: &[u8; 16], high: bool) -> [f32; 16] {
+        x.map(|x| f32::from(if high { x >> 4 } else { x & 15 }) - 8.0)
     }
 }

@@ -187,11 +187,13 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
         ("sum4_blocks", bits(&[s.q_store(first), s.q_store(second)].concat())),
-        ("six_bits", {
-            let (scales, minima) = s.six_bits(&from_fn(|i| bytes[i]));
-            let sums = s.sums(&words);
-            [sum_of(s.dot_sums(zero, sums, scales)), sum_of(s.dot_sums(zero, sums, minima))]
-                .concat()
+        ("eights", {
+            let (heads, mut scales) = (from_fn(|r| from_fn(|i| bytes[16 * r + i])), s.room());
+            let heads: [[u8; 16]; 4] = heads;
+            let minima = s.eights(heads.each_ref(), &small, &mut scales);
+            let (w, x) = (s.load_b(&bytes.map(|b| b & 63)), s.load_s(&bytes.map(|b| b as i8)));
+            let dots = (0..4).fold([zero; 4], |dots, j| s.dot_eights(dots, [w; 4], x, &scales, j));
+            bits(&[s.q_store(minima), s.q_store(s.sum4_i(dots))].concat())
         }),
         ("scales_u8", sum_of(s.dot_sums(zero, s.sums(&words), s.scales_u8(eight)))),
         ("scales_i8", sum_of(s.dot_sums(a, s.sums(&words), s.scales_i8(&small.map(|x| x as i8))))),
@@ -226,6 +228,15 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("even_odd_s", of_b(s, s.even_odd_s(&any))),
         ("nibbles", of_b(s, s.nibbles(&packed, &from_fn(|i| x[i])))),
         ("flip", of_b(s, s.flip(s.load_b(w)))),
+        ("load_i8", of(s, s.load_i8(&packed))),
+        ("load_i4", [false, true].map(|high| of(s, s.load_i4(&packed, high))).concat()),
+        ("splat_f16", of(s, s.splat_f16([w[0], w[1] & 0x7b]))),
+        ("turn", {
+            let square = from_fn(|i| from_fn(|j| f32::from(w[(5 * i + j) % 64]) + 0.5 * i as f32));
+            let mut turned = [[0.0; 16]; 16];
+            s.turn(&square, &mut turned);
+            bits(turned.as_flattened())
+        }),
         ("dot4_blocks of 15", blocks::<S, 15>(s, [w, u, x, w], x_above_least)),
         ("dot4_blocks of 31", blocks::<S, 31>(s, [w, u, x, w], x_above_least)),
         ("dot4_blocks of 63", blocks::<S, 63>(s, [w, u, x, w], x_above_least)),

@@ -1,6 +1,6 @@
 //! Cases of attention over a latent: products by head, and values that are part of the keys.
 
-use super::cases::Builder;
+use super::cases::{Builder, tolerance};
 use super::weights::random_tensor;
 use super::{Case, Tolerance};
 use crate::list::{Attend, HeadLinear, KvWrite, Linear};
@@ -13,9 +13,13 @@ pub fn cases() -> Vec<Case> {
     for kind in [Kind::F32, Kind::BF16, Kind::Q8_0] {
         cases.extend([false, true].map(|transposed| by_head(kind, transposed)));
     }
-    for (heads, dim, v_dim, kind) in
-        [(3, 40, 32, KvKind::F32), (1, 20, 20, KvKind::F16), (20, 64, 48, KvKind::F16)]
-    {
+    for (heads, dim, v_dim, kind) in [
+        (3, 40, 32, KvKind::F32),
+        (1, 20, 20, KvKind::F16),
+        (20, 64, 48, KvKind::F16),
+        (9, 96, 64, KvKind::Q8_0),
+        (4, 64, 40, KvKind::Q4_0),
+    ] {
         cases.push(attend(heads, dim, v_dim, kind));
     }
     cases
@@ -52,10 +56,7 @@ fn by_head(kind: Kind, transposed: bool) -> Case {
 fn attend(heads: usize, dim: usize, v_dim: usize, kind: KvKind) -> Case {
     let width = heads * dim;
     let mut b = Builder::new(width);
-    let weight = b.weight(random_tensor(Kind::F32, dim, width, 61));
-    let k = b.slot(dim, Domain::Rows);
-    let parts = vec![Part { weight, bias: None, y: k, add: false, scale: 1.0, form: Form::Exact }];
-    b.op(Linear { x: Slot(0), parts });
+    let k = b.cached(kind, dim, 3, 61);
     b.program.caches.push(CacheGroup {
         layers: 2,
         kv_heads: 1,
@@ -80,6 +81,5 @@ fn attend(heads: usize, dim: usize, v_dim: usize, kind: KvKind) -> Case {
         reach: Reach::All,
     });
     let name = format!("attend {heads} heads to a latent of {v_dim} in {dim}, {kind:?}");
-    let tolerance = if kind == KvKind::F32 { 1e-5 } else { 1e-3 };
-    b.finish(name, y, &[130, 1, 7], Tolerance::Relative(tolerance))
+    b.finish(name, y, &[130, 1, 7], Tolerance::Relative(tolerance(kind)))
 }

@@ -440,7 +440,7 @@ fn errors_say_what_to_do() {
     assert!(fails(&["run", "qwen3:99b", "hi"], 1).contains("qwen3:0.6b"));
     assert!(fails(&["show", "Cargo.toml"], 1).contains("GGUF"));
     assert!(fails(&["run", "-ngl", "99", "hi"], 2).contains("-ngl"));
-    assert!(fails(&["run", "hi", "--kv-type", "q8_0"], 2).contains("f16"));
+    assert!(fails(&["run", "hi", "--kv-type", "q5_1"], 2).contains("q8_0"));
     assert!(fails(&["run", "hi", "--temp=-1"], 1).contains("temperature"));
     assert!(fails(&["run", "hi", "--logit-bias", "x"], 1).contains("--logit-bias"));
     assert!(fails(&["run", "hi", "--stop", ""], 1).contains("stop string"));

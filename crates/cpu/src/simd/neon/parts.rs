@@ -15,6 +15,14 @@ pub fn enter_matrix<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Sixteen bytes as i32.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn widen_i8(x: int8x16_t) -> [int32x4_t; 4] {
+    let (a, b) = (vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
+    [vmovl_s16(vget_low_s16(a)), vmovl_high_s16(a), vmovl_s16(vget_low_s16(b)), vmovl_high_s16(b)]
+}
+
 /// Adds the products of two rows of eight signed bytes with two rows: (row of a, row of b).
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
