@@ -37,7 +37,10 @@ def quantize(source, target, kind):
     log = L.llama_log_callback(lambda *_: None)
     L.llama_log_set(log, ctypes.c_void_p(0))
     options = L.llama_model_quantize_default_params()
-    options.ftype = getattr(L, "LLAMA_FTYPE_MOSTLY_" + kind)
+    number = getattr(L, "LLAMA_FTYPE_MOSTLY_" + kind, None)
+    if number is None:
+        raise SystemExit(f"llama.cpp has no type {kind}")
+    options.ftype = number
     options.nthread = os.cpu_count()
     if kind.startswith(NEED_MATRIX):
         entries, kept = uniform_matrix(source)

@@ -390,6 +390,7 @@ pub fn parse() -> Result<Command, ExitCode> {
 const SHORT: &[(&str, &str)] = &[
     ("-ctk", "--cache-type-k"),
     ("-ctv", "--cache-type-v"),
+    ("-npl", "--n-parallel"),
     ("-ub", "--ubatch-size"),
     ("-pg", "--pg"),
 ];
@@ -407,7 +408,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["-fa", "--flash-attn"], "attention has one form, which never stores scores; leave it out"),
     (
         &["-np", "--parallel", "--max-num-seqs", "--decode-concurrency"],
-        "this version answers one prompt at a time; leave it out",
+        "this version answers one prompt at a time; leave it out, or give bench -npl",
     ),
     (&["--adapter-path"], "MLX's adapters are not read; give PEFT's or llama.cpp's with --lora"),
     (

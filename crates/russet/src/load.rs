@@ -35,7 +35,10 @@ impl ResourceArgs {
 pub fn clamped(threads: usize) -> usize {
     let available = machine::Cores::find().available;
     if threads > available {
-        terminal::note(&format!("{threads} threads asked for, {available} can run; using those"));
+        terminal::note(&format!(
+            "{threads} threads asked for, using {available}: no more can run at once here, and \
+             the others would only be waited for"
+        ));
     }
     threads.min(available)
 }

@@ -3,6 +3,7 @@
 mod explain;
 mod report;
 mod rig;
+mod steps;
 mod work;
 
 use std::process::ExitCode;
@@ -25,8 +26,10 @@ use work::Work;
 /// Measure a model's speed
 ///
 /// As llama-bench does: reading prompts of -p random tokens, generating -n tokens, both after -d
-/// tokens, each -r times after a warm-up; without sampling or text. Beside the speed stand the
-/// bytes and operations of a token, and the share of this machine's measured bandwidth and peak.
+/// tokens, each -r times after a warm-up; without sampling or text. With -npl several sequences are
+/// read and generated together, each of so many tokens; the speed is that of all of them. Beside it
+/// stand the bytes and operations of a token, and the share of this machine's measured bandwidth
+/// and peak.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -43,6 +46,12 @@ pub struct Args {
     /// After so many tokens
     #[arg(short = 'd', long, value_name = "N,...", value_delimiter = ',', default_value = "0")]
     n_depth: Vec<u32>,
+    /// So many sequences together, each with its own tokens (also -npl)
+    #[arg(
+        long, value_name = "N,...", value_delimiter = ',', default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    n_parallel: Vec<u32>,
     /// Times
     #[arg(
         short = 'r', long, value_name = "N", default_value_t = 5,
@@ -94,6 +103,8 @@ pub struct Test {
     generated: u32,
     /// Tokens that are there already.
     depth: u32,
+    /// Sequences that each do this, together.
+    parallel: u32,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -129,24 +140,32 @@ fn tests(args: &Args) -> anyhow::Result<Vec<Test>> {
     let both: Vec<(u32, u32)> = args.pg.iter().map(of).collect::<anyhow::Result<_>>()?;
     let alone = args.n_prompt.iter().map(|&n| (n, 0)).chain(args.n_gen.iter().map(|&n| (0, n)));
     let shapes: Vec<_> = alone.chain(both).filter(|&shape| shape != (0, 0)).collect();
-    let at = |&depth: &u32| {
-        shapes.iter().map(move |&(prompt, generated)| Test { prompt, generated, depth })
-    };
-    let tests: Vec<Test> = args.n_depth.iter().flat_map(at).collect();
+    let mut tests = Vec::new();
+    for &parallel in &args.n_parallel {
+        for &depth in &args.n_depth {
+            let test = |&(prompt, generated)| Test { prompt, generated, depth, parallel };
+            tests.extend(shapes.iter().map(test));
+        }
+    }
     let fits = |test: &Test| test.positions() <= engine::limits::CONTEXT_MAX;
     ensure!(!tests.is_empty(), "there is nothing to measure; give -p or -n a number above 0");
     ensure!(tests.iter().all(fits), "a test exceeds {} tokens", engine::limits::CONTEXT_MAX);
+    let (most, rows) = (args.n_parallel.iter().max(), u32::from(args.batch.ubatch));
+    ensure!(most <= Some(&rows), "-npl exceeds the {rows} tokens that -ub computes together");
     Ok(tests)
 }
 
 impl Test {
+    /// Positions of all sequences together.
     fn positions(&self) -> usize {
-        [self.depth, self.prompt, self.generated].iter().map(|&n| n as usize).sum()
+        let each: usize =
+            [self.depth, self.prompt, self.generated].iter().map(|&n| n as usize).sum();
+        each.saturating_mul(self.parallel as usize)
     }
 
     /// Tokens that are timed.
     fn tokens(&self) -> usize {
-        self.prompt as usize + self.generated as usize
+        (self.prompt as usize + self.generated as usize) * self.parallel as usize
     }
 
     /// Its name in llama-bench's words.
@@ -159,7 +178,9 @@ impl Test {
             parts.push(format!("tg{}", self.generated));
         }
         let depth = if self.depth > 0 { format!(" @ d{}", self.depth) } else { String::new() };
-        parts.join("+") + &depth
+        let parallel =
+            if self.parallel > 1 { format!(" x{}", self.parallel) } else { String::new() };
+        parts.join("+") + &parallel + &depth
     }
 }
 
@@ -172,8 +193,8 @@ fn measure(
 ) -> anyhow::Result<Result> {
     let spinner = terminal::spinner(format!("{} on {} threads", test.name(), peaks.threads));
     let chunk = args.batch.ubatch.into();
-    let mut rig = Rig::load(opened, backend, test.positions(), chunk)?;
-    rig.prompt(0, test.depth)?;
+    let mut rig = Rig::load(opened, backend, test, chunk)?;
+    rig.run(Test { prompt: test.depth, generated: 0, depth: 0, ..test })?;
     if !args.no_warmup {
         // As llama-bench: the whole prompt, but one step only.
         rig.run(Test { generated: test.generated.min(1), ..test })?;

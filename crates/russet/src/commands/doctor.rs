@@ -10,6 +10,7 @@ use cpu::{Cpu, Effort, Isa, Peaks};
 use ops::{Backend, Op, conformance};
 use serde_json::{Value, json};
 
+use crate::load;
 use crate::machine::{self, CPU_VARIABLE, Machine};
 
 /// Examine this machine
@@ -29,7 +30,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let isa = machine::isa()?;
-    let threads = args.threads.map_or_else(machine::threads, usize::from);
+    let threads = args.threads.map_or_else(machine::threads, |n| load::clamped(n.into()));
     let findings = Findings {
         machine: Machine::find(),
         isa,

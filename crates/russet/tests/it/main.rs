@@ -359,10 +359,34 @@ fn bench_has_the_fields_of_llama_bench() {
         let sum: f64 = shares.map(|kind| kind["share"].as_f64().expect("a share")).sum();
         assert!((sum - 1.0).abs() < 1e-6, "{sum}");
     }
+    let several = ["bench", "russet-guide", "-npl", "1,3", "-p", "0", "-n", "2", "-d", "70"];
+    let out = ok(&[&several[..], &["-ub", "64", "-r", "1", "-t", "1", "-o", "json"]].concat());
+    let results: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&results[0]["n_parallel"], &results[1]["n_parallel"]), (&1.into(), &3.into()));
+    // The weights are read once for all three.
+    let bytes = |i: usize| results[i]["bytes_per_token"].as_f64().expect("bytes");
+    assert!(bytes(1) < bytes(0) && bytes(1) > bytes(0) / 3.0, "{out}");
     let table = ok(&args);
     assert!(table.contains("pp8 @ d70") && table.contains("tg2"), "{table}");
     let csv = ok(&[&args[..], &["-o", "csv"]].concat());
     assert_eq!(csv.lines().count(), 5, "{csv}");
+}
+
+#[test]
+fn more_threads_than_can_run_are_clamped_with_a_note() {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let note = format!("1024 threads asked for, using {available}:");
+    let commands: [&[&str]; 4] = [
+        &["run", "russet-guide", "hi", "-n", "1"],
+        &["bench", "russet-guide", "-p", "1", "-n", "0", "-r", "1"],
+        &["perplexity", "russet-guide", "--ids", &scratch("two.json", b"[1,2,3,4]"), "-c", "4"],
+        &["doctor", "--json"],
+    ];
+    for command in commands {
+        let Ran { err, code, .. } = russet(&[command, &["--threads", "1024"]].concat());
+        assert_eq!(code, 0, "{command:?}: {err}");
+        assert_eq!(err.matches(&note).count(), 1, "{command:?}: {err}");
+    }
 }
 
 #[test]
@@ -423,6 +447,8 @@ fn errors_say_what_to_do() {
     assert!(fails(&["run", "hi", "-c", "4"], 1).contains("context"));
     assert!(fails(&["run"], 1).contains("no prompt"));
     assert!(fails(&["bench", "russet-guide", "-p", "0", "-n", "0"], 1).contains("-p or -n"));
+    let many = ["bench", "russet-guide", "-npl", "9", "-ub", "8", "-t", "1"];
+    assert!(fails(&many, 1).contains("-npl"));
     assert!(fails(&["nonsense"], 2).contains("nonsense"));
     assert!(ok(&["--help"]).contains("130"));
 }

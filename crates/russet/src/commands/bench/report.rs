@@ -81,6 +81,7 @@ impl Result {
             "n_prompt": self.test.prompt,
             "n_gen": self.test.generated,
             "n_depth": self.test.depth,
+            "n_parallel": self.test.parallel,
             "test_time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "avg_ns": time.mean.round() as u64,
             "stddev_ns": time.deviation.round() as u64,

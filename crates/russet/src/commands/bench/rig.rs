@@ -10,59 +10,53 @@ use ops::{
 use russet::Opened;
 
 use super::Test;
+use super::steps::Span;
 
-/// A loaded program with one sequence.
+/// A loaded program with the sequences of a test.
 pub struct Rig {
     executor: Box<dyn Executor>,
-    tables: Vec<Vec<u32>>,
+    /// The pages of each sequence, by cache group.
+    tables: Vec<Vec<Vec<u32>>>,
     vocab: u32,
     chunk: usize,
-    /// The slot that holds the recurrent state, if there is one.
-    state: u32,
+    /// The slots that hold the recurrent states, if there are any.
+    states: Vec<u32>,
     rows: Vec<Row>,
     random: u64,
 }
 
 impl Rig {
-    /// Loads a model for a sequence of `positions`, of which `chunk` are computed together.
+    /// Loads a model for the sequences of a test, of whose prompts `chunk` tokens are computed
+    /// together.
     pub fn load(
         opened: &Opened,
         backend: &dyn Backend,
-        positions: usize,
+        test: Test,
         chunk: usize,
     ) -> anyhow::Result<Rig> {
         let program = Arc::new(opened.plan.program.clone());
         program.ops().try_for_each(|op| backend.supports(op, &program))?;
-        let pages = positions.div_ceil(PAGE);
-        let groups = program.caches.len();
-        let states = if program.state_width > 0 { 2 } else { 0 };
-        let pages_of = vec![pages; groups];
-        let sizes = Sizes { rows: chunk, outputs: 1, pages: pages_of, sampled: 1, states };
+        let (parallel, groups) = (test.parallel, program.caches.len());
+        let pages = (test.positions() / parallel as usize).div_ceil(PAGE) as u32;
+        let states = if program.state_width > 0 { 2 * parallel as usize } else { 0 };
+        let pages_of = vec![(pages * parallel) as usize; groups];
+        let outputs = parallel as usize;
+        let sizes = Sizes { rows: chunk, outputs, pages: pages_of, sampled: 1, states };
         let vocab = vocab(&program, opened.plan.spec.vocab);
         let executor = backend.load(program, opened.weights()?, sizes)?;
-        let tables = vec![(0..pages as u32).collect(); groups];
+        let table = |i| vec![(i * pages..(i + 1) * pages).collect(); groups];
+        let tables = (0..parallel).map(table).collect();
+        let states = (0..parallel).map(|i| 2 * i).collect();
         let rows = Vec::with_capacity(chunk);
-        Ok(Rig { executor, tables, vocab, chunk, state: 0, rows, random: 42 })
+        Ok(Rig { executor, tables, vocab, chunk, states, rows, random: 42 })
     }
 
     /// Runs a test once; what lies before its depth is there already.
     pub fn run(&mut self, test: Test) -> anyhow::Result<Duration> {
+        let steps = test.steps(self.chunk);
         let started = Instant::now();
-        self.prompt(test.depth, test.prompt)?;
-        for at in 0..test.generated {
-            self.step(test.depth + test.prompt + at, 1, true)?;
-        }
+        steps.iter().try_for_each(|step| self.step(step))?;
         Ok(started.elapsed())
-    }
-
-    /// Reads `count` ids from position `first` on; the last one gives logits.
-    pub fn prompt(&mut self, first: u32, count: u32) -> anyhow::Result<()> {
-        let end = first + count;
-        for at in (first..end).step_by(self.chunk) {
-            let rows = (end - at).min(self.chunk as u32);
-            self.step(at, rows, at + rows == end)?;
-        }
-        Ok(())
     }
 
     /// Runs a test once and says how long each operation took.
@@ -74,30 +68,39 @@ impl Rig {
         Ok(profile)
     }
 
-    fn step(&mut self, first: u32, count: u32, logits: bool) -> anyhow::Result<()> {
+    fn step(&mut self, spans: &[Span]) -> anyhow::Result<()> {
         self.rows.clear();
-        for at in 0..count {
-            let wanted = logits && at + 1 == count;
-            self.random = random(self.random);
-            self.rows.push(Row {
-                input: Input::Token((self.random >> 33) as u32 % self.vocab),
-                position: [first + at, 0, 0],
-                sequence: 0,
-                adapter: 0,
-                output: if wanted { Output::Logits } else { Output::None },
-            });
+        for (sequence, span) in (0..).zip(spans) {
+            for at in 0..span.count {
+                let wanted = span.output && at + 1 == span.count;
+                self.random = random(self.random);
+                self.rows.push(Row {
+                    input: Input::Token((self.random >> 33) as u32 % self.vocab),
+                    position: [span.first + at, 0, 0],
+                    sequence,
+                    adapter: 0,
+                    output: if wanted { Output::Logits } else { Output::None },
+                });
+            }
         }
-        let length = first + count;
         // Two slots in turn: a step does not write the state that it reads.
-        let read = self.state;
-        self.state = 1 - read;
-        let writes = [StateWrite { after: length, slot: self.state }];
-        let states = States { read, writes: &writes };
-        let tables = &self.tables[..];
-        let sequences = [Sequence { tables, length, mask: Mask::default(), states }];
+        let state = |span: &Span| self.states[span.sequence as usize];
+        let write =
+            |span: &Span| StateWrite { after: span.first + span.count, slot: state(span) ^ 1 };
+        let writes: Vec<StateWrite> = spans.iter().map(write).collect();
+        let sequence = |(span, write): (&Span, _)| Sequence {
+            tables: &self.tables[span.sequence as usize],
+            length: span.first + span.count,
+            mask: Mask::default(),
+            states: States { read: state(span), writes: std::slice::from_ref(write) },
+        };
+        let sequences: Vec<Sequence<'_>> = spans.iter().zip(&writes).map(sequence).collect();
         let step = Step { rows: &self.rows, sequences: &sequences, embeddings: &[], cancel: None };
         let ticket = self.executor.submit(&step)?;
         self.executor.wait(ticket)?;
+        for span in spans {
+            self.states[span.sequence as usize] ^= 1;
+        }
         Ok(())
     }
 }

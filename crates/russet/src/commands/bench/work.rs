@@ -5,6 +5,7 @@ use ops::{Form, Op, Program};
 use plan::cost::{self, Cost, Load};
 
 use super::Test;
+use super::steps::Span;
 
 /// What a test takes, by operation.
 pub struct Work {
@@ -21,7 +22,7 @@ pub struct Work {
 impl Work {
     /// The work of a test whose prompts are cut into chunks.
     pub fn of(program: &Program, test: Test, chunk: usize, peaks: Peaks) -> Work {
-        let loads = loads(test, chunk);
+        let loads: Vec<Load> = test.steps(chunk).iter().map(|step| load(step)).collect();
         let all =
             |op| loads.iter().fold(Cost::default(), |sum, &l| sum + cost::cost(program, op, l));
         let ops: Vec<Cost> = program.ops().map(all).collect();
@@ -55,15 +56,13 @@ pub fn compute_seconds(op: &Op, cost: Cost, peaks: Peaks) -> f64 {
     cost.flops / (if fast { peaks.int8_gop_s } else { peaks.f32_gflop_s } * 1e9)
 }
 
-/// The steps of a test.
-fn loads(test: Test, chunk: usize) -> Vec<Load> {
-    let (depth, prompt) = (f64::from(test.depth), test.prompt as usize);
-    let chunks = (0..prompt).step_by(chunk).map(|at| {
-        let rows = (prompt - at).min(chunk);
-        let load = Load::prompt(rows as f64, depth + at as f64);
-        Load { outputs: if at + rows == prompt { 1.0 } else { 0.0 }, ..load }
-    });
-    let start = depth + prompt as f64 + 1.0;
-    let steps = (0..test.generated).map(|at| Load::decode(start + f64::from(at)));
-    chunks.chain(steps).collect()
+/// What a step costs: the rows and caches of all its sequences.
+fn load(step: &[Span]) -> Load {
+    let each = |span: &Span| Load::prompt(f64::from(span.count), f64::from(span.first));
+    let rows: f64 = step.iter().map(|span| each(span).rows).sum();
+    let seen: f64 = step.iter().map(|span| each(span).rows * each(span).context).sum();
+    let read: f64 = step.iter().map(|span| each(span).context).sum();
+    let outputs = step.iter().filter(|span| span.output).count() as f64;
+    // Every cached position is read once, whatever the rows that see it.
+    Load { rows, outputs, context: seen / rows, reads: read * rows / seen }
 }
