@@ -9,7 +9,6 @@
 //! Few queries read keys and values as they lie ([`few`]); many have each page widened and turned
 //! once ([`many`]). Both add in the same order, so that a query's bits do not depend on which.
 //! Each kernel enters the vector units itself, so that it is compiled once and not in each caller.
-//!
 
 mod few;
 mod many;
