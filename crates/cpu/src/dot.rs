@@ -20,6 +20,31 @@ macro_rules! four {
     }};
 }
 
+/// What reads each format from its own layout, given to one of four macros: blocks of 32 with their
+/// largest byte and the type of four rows; blocks of 256 with their module, type and bytes; MLX's
+/// four bits; all others.
+macro_rules! by_format {
+    ($kind:expr, $pairs:ident, $long:ident, $affine4:ident, $other:ident) => {
+        match $kind {
+            Kind::Q4_0 => $pairs!(15, q4_0::Q4_0),
+            Kind::Q4_1 => $pairs!(15, q4_1::Q4_1),
+            Kind::Q5_0 => $pairs!(31, fives::Fives::<22>),
+            Kind::Q5_1 => $pairs!(31, fives::Fives::<24>),
+            Kind::Q8_0 => $pairs!(255, q8_0::Q8_0),
+            Kind::IQ4_NL => $pairs!(255, codes::IQ4NL),
+            Kind::MXFP4 => $pairs!(31, codes::MXFP4),
+            Kind::Q2_K => $long!(runs, q2_k::Q2K, 84),
+            Kind::Q3_K => $long!(runs, q3_k::Q3K, 110),
+            Kind::Q4_K => $long!(eights, q4_k::Q4K, 144),
+            Kind::Q5_K => $long!(eights, q5_k::Q5K, 176),
+            Kind::Q6_K => $long!(runs, q6_k::Q6K, 210),
+            Kind::IQ4_XS => $long!(runs, iq4_xs::IQ4XS, 136),
+            Kind::Affine(affine) if affine.bits == 4 => $affine4!(affine),
+            _ => $other!(),
+        }
+    };
+}
+
 mod affine4;
 mod codes;
 mod eights;
@@ -36,6 +61,7 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod runs;
+pub mod unpack;
 
 use crate::rounded::Rounded;
 use crate::simd::Simd;
@@ -85,38 +111,72 @@ pub fn multiply<S: Simd>(
             })
         };
     }
-    match kind {
-        Kind::Q4_0 => pairs!(15, q4_0::Q4_0),
-        Kind::Q4_1 => pairs!(15, q4_1::Q4_1),
-        Kind::Q5_0 => pairs!(31, fives::Fives::<22>),
-        Kind::Q5_1 => pairs!(31, fives::Fives::<24>),
-        Kind::Q8_0 => pairs!(255, q8_0::Q8_0),
-        Kind::IQ4_NL => pairs!(255, codes::IQ4NL),
-        Kind::MXFP4 => pairs!(31, codes::MXFP4),
-        Kind::Q2_K => long!(runs, q2_k::Q2K, 84),
-        Kind::Q3_K => long!(runs, q3_k::Q3K, 110),
-        Kind::Q4_K => long!(eights, q4_k::Q4K, 144),
-        Kind::Q5_K => long!(eights, q5_k::Q5K, 176),
-        Kind::Q6_K => long!(runs, q6_k::Q6K, 210),
-        Kind::IQ4_XS => long!(runs, iq4_xs::IQ4XS, 136),
-        Kind::Affine(affine) if affine.bits == 4 => fours!(x, rows, ahead => {
-            let rows = affine4::Affine4::new(affine, four!(r => view.row(rows[r])), count);
-            pairs::dot4::<S, _, 15>(s, rows, x, ahead)
-        }),
-        _ => fours!(x, rows, ahead => {
-            generic::dot4(s, kind, four!(r => view.row(rows[r])), x, ahead)
-        }),
+    macro_rules! affine4 {
+        ($affine:ident) => {
+            fours!(x, rows, ahead => {
+                let rows = affine4::Affine4::new($affine, four!(r => view.row(rows[r])), count);
+                pairs::dot4::<S, _, 15>(s, rows, x, ahead)
+            })
+        };
     }
+    macro_rules! other {
+        () => {
+            fours!(x, rows, ahead => {
+                generic::dot4(s, kind, four!(r => view.row(rows[r])), x, ahead)
+            })
+        };
+    }
+    by_format!(kind, pairs, long, affine4, other)
 }
 
 /// Whether a format is read from its own layout, and not unpacked first.
 pub fn is_direct(kind: Kind) -> bool {
-    match kind {
-        Kind::Affine(affine) => affine.bits == 4,
-        Kind::Q4_0 | Kind::Q4_1 | Kind::Q5_0 | Kind::Q5_1 | Kind::Q8_0 => true,
-        Kind::IQ4_NL | Kind::IQ4_XS | Kind::MXFP4 => true,
-        Kind::Q2_K | Kind::Q3_K | Kind::Q4_K | Kind::Q5_K | Kind::Q6_K => true,
-        _ => false,
+    macro_rules! yes {
+        ($($format:tt)*) => {
+            true
+        };
+    }
+    macro_rules! no {
+        () => {
+            false
+        };
+    }
+    by_format!(kind, yes, yes, yes, no)
+}
+
+/// The order of sixty-four weights, of two blocks of 32.
+#[derive(Clone, Copy)]
+pub enum Order {
+    /// As in their row.
+    Row,
+    /// As [`Simd::sixteens`] has them.
+    Sixteens,
+    /// As [`Simd::even_odd_s`] has them.
+    EvenOdd,
+}
+
+impl Order {
+    /// Activations in this order.
+    #[inline(always)]
+    fn load<S: Simd>(self, s: S, x: &[i8; 64]) -> S::B {
+        match self {
+            Order::Row => s.load_s(x),
+            Order::Sixteens => s.sixteens_s(x),
+            Order::EvenOdd => s.even_odd_s(x),
+        }
+    }
+
+    /// Stores weights that are in this order as in their row.
+    #[inline(always)]
+    fn store<S: Simd>(self, s: S, w: S::B, to: &mut [u8; 64]) {
+        s.store_b(
+            to,
+            match self {
+                Order::Row => w,
+                Order::Sixteens => s.undo_sixteens(w),
+                Order::EvenOdd => s.undo_even_odd(w),
+            },
+        );
     }
 }
 

@@ -19,10 +19,11 @@
 //!   widened with the scale: Q4_K 210 (58%), Q6_K 240 (67%), Q8_0 150 (42%), Q4_0 180 (50%);
 //! - 1024 columns instead of 256: Q4_K 240 (67%).
 
+use crate::dot::unpack::{Source, Unpacked};
 use crate::rounded::{Rounded, RoundedRow};
 use crate::simd::{Octet, Run, Simd};
-use blocks::{IntShape, Ints, Kind, Row, Tensor};
-use std::array::{from_fn, from_mut};
+use blocks::{IntShape, Kind, Tensor};
+use std::array::from_mut;
 use std::ops::Range;
 
 /// Weight rows that are multiplied together.
@@ -39,29 +40,31 @@ const COLUMNS: usize = 1024;
 pub struct Panel {
     /// Weights in eights of columns, each (8 / [`Simd::SIDE`], row, [`Simd::SIDE`]).
     q: [Octet; COLUMNS / 8],
-    /// Scales, (run, row).
-    scale: [[i32; WIDTH]; COLUMNS / 16],
-    /// Scales times what the weights' bytes lack, two sixteens of columns to a lane.
-    rest: [[i32; WIDTH]; COLUMNS / 32],
-    /// Minima, two sixteens of columns to a lane.
-    min: [[i32; WIDTH]; COLUMNS / 32],
+    /// Scales of blocks of 256, (run, row).
+    scale: [[[i32; WIDTH]; 16]; COLUMNS / 256],
+    /// Of blocks of 256, two sixteens of columns to a lane: scales times what the weights' bytes
+    /// lack, then minima.
+    sums: [[[[i32; WIDTH]; 8]; 2]; COLUMNS / 256],
     /// Scales of scales, (block, row).
     d: [[f32; WIDTH]; COLUMNS / 32],
     /// Scales of minima, (block, row).
     dmin: [[f32; WIDTH]; COLUMNS / 32],
-    ints: Ints,
+    /// The next columns, not yet turned.
+    rows: Unpacked,
+    /// The same of scales and of sums.
+    lanes: [[[i32; WIDTH]; 16]; 2],
 }
 
 impl Default for Panel {
     fn default() -> Panel {
         Panel {
             q: [[[0; 64]; 2]; COLUMNS / 8],
-            scale: [[0; WIDTH]; COLUMNS / 16],
-            rest: [[0; WIDTH]; COLUMNS / 32],
-            min: [[0; WIDTH]; COLUMNS / 32],
+            scale: [[[0; WIDTH]; 16]; COLUMNS / 256],
+            sums: [[[[0; WIDTH]; 8]; 2]; COLUMNS / 256],
             d: [[0.0; WIDTH]; COLUMNS / 32],
             dmin: [[0.0; WIDTH]; COLUMNS / 32],
-            ints: Ints::ZERO,
+            rows: Unpacked::EMPTY,
+            lanes: [[[0; WIDTH]; 16]; 2],
         }
     }
 }
@@ -70,11 +73,8 @@ impl Default for Panel {
 #[derive(Clone, Copy)]
 struct Form {
     shape: IntShape,
-    /// Whether 128 is taken off the weights, because they do not fit seven bits.
-    signed: bool,
-    /// The largest magnitude of a byte.
-    max: u8,
-    /// What each activation is multiplied with beside the weights' bytes.
+    /// What each activation is multiplied with beside the weights' bytes, of which 128 is taken
+    /// off where they do not fit seven bits.
     rest: i16,
 }
 
@@ -82,9 +82,8 @@ impl Form {
     fn of<S: Simd>(kind: Kind) -> Option<Form> {
         let shape = kind.int_shape()?;
         let signed = shape.max > 127 && !S::FULL_U8;
-        let max = if signed { 128 } else { shape.max };
         let rest = if signed { 128 - shape.off } else { -shape.off } as i16;
-        Some(Form { shape, signed, max, rest })
+        Some(Form { shape, rest })
     }
 }
 
@@ -99,22 +98,48 @@ pub fn multiply<S: Simd>(
     panel: &mut Panel,
     acc: &mut [[f32; WIDTH]],
 ) {
-    match Form::of::<S>(weight.kind) {
-        Some(form) if form.shape.sub == 16 => {
-            multiply_runs::<S, 16, 2>(s, weight, first, x, form, panel, acc);
-        }
-        Some(form) if form.shape.n == 32 => {
-            multiply_runs::<S, 1, 4>(s, weight, first, x, form, panel, acc);
-        }
-        Some(form) => multiply_runs::<S, 8, 4>(s, weight, first, x, form, panel, acc),
-        None => {}
+    let Some(form) = Form::of::<S>(weight.kind) else { return };
+    macro_rules! runs {
+        ($runs:literal, $octets:literal, $max:literal) => {
+            multiply_runs::<S, $runs, $octets, $max>(s, weight, first, x, form, panel, acc)
+        };
+    }
+    // Loops for the bytes that a processor may treat in a way of their own.
+    match (form.shape.sub, form.shape.n, form.shape.max) {
+        (16, _, ..=31) => runs!(16, 2, 31),
+        (16, _, ..=63) => runs!(16, 2, 63),
+        (16, _, _) => runs!(16, 2, 127),
+        (_, 32, ..=15) => runs!(1, 4, 15),
+        (_, 32, ..=31) => runs!(1, 4, 31),
+        (_, 32, ..=127) => runs!(1, 4, 127),
+        (_, 32, _) => runs!(1, 4, 255),
+        (_, _, ..=15) => runs!(8, 4, 15),
+        (_, _, ..=31) => runs!(8, 4, 31),
+        (_, _, ..=127) => runs!(8, 4, 127),
+        _ => runs!(8, 4, 255),
     }
 }
 
-/// The same for formats of `RUNS` runs to a block, which are `OCTETS` eights of columns; one that
-/// has no scales may have longer ones.
+/// The same for formats of `RUNS` runs to a block, which are `OCTETS` eights of columns, with
+/// bytes up to `MAX`; one that has no scales may have longer ones.
+#[inline(never)]
+fn multiply_runs<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
+    s: S,
+    weight: &Tensor,
+    first: usize,
+    x: &Rounded<'_>,
+    form: Form,
+    panel: &mut Panel,
+    acc: &mut [[f32; WIDTH]],
+) {
+    s.vectorize(
+        #[inline(always)]
+        || multiply_blocks::<S, RUNS, OCTETS, MAX>(s, weight, first, x, form, panel, acc),
+    );
+}
+
 #[inline(always)]
-fn multiply_runs<S: Simd, const RUNS: usize, const OCTETS: usize>(
+fn multiply_blocks<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
     s: S,
     weight: &Tensor,
     first: usize,
@@ -124,12 +149,12 @@ fn multiply_runs<S: Simd, const RUNS: usize, const OCTETS: usize>(
     acc: &mut [[f32; WIDTH]],
 ) {
     let (total, most) = (x.cols / x.n, COLUMNS / x.n);
-    let view = weight.view();
-    let weights = from_fn(|r| view.row((first + r).min(weight.rows - 1)));
+    let from = Source::new(weight, form.shape, first, total);
     for start in (0..total).step_by(most) {
         let blocks = start..total.min(start + most);
-        for (i, block) in blocks.clone().enumerate() {
-            panel.unpack::<S>(weight.kind, &weights, block, i, form);
+        for block in blocks.clone().step_by(if RUNS == 1 { 2 } else { 1 }) {
+            panel.rows.fill(s, &from, block);
+            panel.take::<S, RUNS>(s, block - start, form);
         }
         let (tiles, rest) = acc.as_chunks_mut::<4>();
         let whole = 4 * tiles.len();
@@ -140,87 +165,70 @@ fn multiply_runs<S: Simd, const RUNS: usize, const OCTETS: usize>(
                     s.prefetch(bytemuck::cast_slice(line));
                 }
             }
-            add::<S, 4, RUNS, OCTETS>(s, panel, form, rows, blocks.clone(), tile);
+            add::<S, 4, RUNS, OCTETS, MAX>(s, panel, form, rows, blocks.clone(), tile);
         }
-        for (i, acc) in rest.iter_mut().enumerate() {
-            let (rows, acc) = ([x.row(whole + i)], from_mut(acc));
-            add::<S, 1, RUNS, OCTETS>(s, panel, form, rows, blocks.clone(), acc);
+        match rest {
+            [] => {}
+            [acc] => {
+                let rows = [x.row(whole)];
+                add::<S, 1, RUNS, OCTETS, MAX>(s, panel, form, rows, blocks, from_mut(acc));
+            }
+            // Two or three cost less as four than one by one.
+            rest => {
+                let mut tile = [[0.0; WIDTH]; 4];
+                tile[..rest.len()].copy_from_slice(rest);
+                let last = x.rows() - 1;
+                let rows = [x.row(whole), x.row(whole + 1), x.row(last), x.row(last)];
+                add::<S, 4, RUNS, OCTETS, MAX>(s, panel, form, rows, blocks, &mut tile);
+                rest.copy_from_slice(&tile[..rest.len()]);
+            }
         }
     }
 }
 
 impl Panel {
-    /// Run `run`.
+    /// Takes the unpacked rows' block as block `i`, or two short ones as `i` and the next.
     #[inline(always)]
-    fn run<const OCTETS: usize>(&self, form: Form, run: usize) -> Run<'_, OCTETS> {
-        let q = &self.q.as_chunks().0[run];
-        let scale = form.shape.scales.then(|| &self.scale[run]);
-        Run { q, signed: form.signed, max: form.max, scale }
-    }
-
-    /// Unpacks a block of the weight as block `i` of the panel.
-    fn unpack<S: Simd>(
-        &mut self,
-        kind: Kind,
-        weights: &[Row<'_>; WIDTH],
-        block: usize,
-        i: usize,
-        form: Form,
-    ) {
-        let IntShape { n, sub, scales, mins, .. } = form.shape;
-        let twos = i * n / 32..(i + 1) * n / 32;
-        for (r, weights) in weights.iter().enumerate() {
-            let ints = &mut self.ints;
-            kind.ints(*weights, block, ints);
-            if form.signed {
-                for q in &mut ints.q[..n] {
-                    *q ^= 0x80;
-                }
-            }
-            let to = self.q[i * n / 8..].as_flattened_mut().as_flattened_mut();
-            if S::SIDE == 8 {
-                spread::<8>(&ints.q[..n], to, r);
-            } else {
-                spread::<4>(&ints.q[..n], to, r);
-            }
-            if scales {
-                let to = &mut self.scale[i * n / sub..];
-                for (to, &scale) in to.iter_mut().zip(&ints.scale[..n / sub]) {
-                    to[r] = S::run_scale(scale);
-                }
-            }
-            // A run of 32 is two sixteens. Scales are below 2^8 and the rest within 2^7.
-            let runs = |numbers: &[i16; 16], two: usize| match sub {
-                16 => [numbers[2 * two], numbers[2 * two + 1]],
-                32 => [numbers[two]; 2],
-                _ => [numbers[0]; 2],
-            };
-            let rest = self.rest[twos.clone()].iter_mut().enumerate();
-            for (two, to) in rest.filter(|_| form.rest != 0) {
-                let [a, b] = if scales { runs(&ints.scale, two) } else { [1, 1] };
-                to[r] = lane([a * form.rest, b * form.rest]);
-            }
-            for (two, to) in self.min[twos.clone()].iter_mut().enumerate().filter(|_| mins) {
-                to[r] = lane(runs(&ints.min, two));
-            }
-            (self.d[i][r], self.dmin[i][r]) = (ints.d, ints.dmin);
+    fn take<S: Simd, const RUNS: usize>(&mut self, s: S, i: usize, form: Form) {
+        let rows = &self.rows;
+        if RUNS == 1 {
+            let octets = self.q[4 * i..].first_chunk_mut().expect("sixty-four columns");
+            s.to_octets(&rows.q[0], octets);
+            self.d[i..][..2].copy_from_slice(&rows.d);
+            self.dmin[i..][..2].copy_from_slice(&rows.dmin);
+            return;
         }
-    }
-}
-
-/// Puts a row's weights among those of sixteen rows, `SIDE` bytes of each side by side.
-#[inline(always)]
-fn spread<const SIDE: usize>(q: &[u8], to: &mut [u8], r: usize) {
-    let (q, to) = (q.as_chunks::<SIDE>().0, to.as_chunks_mut::<SIDE>().0);
-    for (q, to) in q.iter().zip(to.as_chunks_mut::<WIDTH>().0) {
-        to[r] = *q;
+        for (q, octets) in rows.q.iter().zip(self.q[32 * i..].as_chunks_mut().0) {
+            s.to_octets(q, octets);
+        }
+        (self.d[i], self.dmin[i]) = (rows.d[0], rows.dmin[0]);
+        let [scale, sums] = &mut self.lanes;
+        for (scale, numbers) in scale.iter_mut().zip(&rows.scale) {
+            for (scale, number) in scale.iter_mut().zip(numbers) {
+                *scale = S::run_scale(*number);
+            }
+        }
+        s.turn(bytemuck::cast_ref(scale), bytemuck::cast_mut(&mut self.scale[i]));
+        if form.rest == 0 && !form.shape.mins {
+            return;
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let (scales, minima) = (&rows.scale[r], &rows.min[r]);
+            for two in 0..8 {
+                // A run of 32 is two sixteens. Scales are below 2^8 and the rest within 2^7.
+                let [a, b] = if RUNS == 16 { [2 * two, 2 * two + 1] } else { [two; 2] };
+                sums[two] = lane([scales[a] * form.rest, scales[b] * form.rest]);
+                sums[8 + two] = lane([minima[a], minima[b]]);
+            }
+        }
+        s.turn(bytemuck::cast_ref(sums), bytemuck::cast_mut(&mut self.sums[i]));
     }
 }
 
 /// Adds the panel's products with `blocks` of `T` activation rows.
 #[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
 #[inline(always)]
-fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize>(
+fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
     s: S,
     panel: &Panel,
     form: Form,
@@ -239,24 +247,29 @@ fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize>(
         x[t] = &rows[t].q.as_chunks().0.as_chunks().0[RUNS * blocks.start..][..RUNS * count];
         sum[t] = s.load(&acc[t]);
     }
+    let q = panel.q.as_chunks().0;
     for i in 0..count {
-        let mut products = [s.splat_i(0); T];
-        if form.rest != 0 {
-            products = multiply_sums::<S, T, RUNS, OCTETS>(s, &panel.rest, i, &sums);
-        }
+        let mut dots = [s.splat_i(0); T];
         for run in i * RUNS..(i + 1) * RUNS {
             let mut at = [&x[0][run]; T];
             for t in 0..T {
                 at[t] = &x[t][run];
             }
-            products = s.dot_run(products, &panel.run(form, run), at);
+            let scale = if RUNS == 1 { None } else { Some(&panel.scale[i][run - i * RUNS]) };
+            s.dot_run::<T, OCTETS, MAX>(&mut dots, &Run { q: &q[run], scale }, at);
+        }
+        let mut products = s.in_order(dots);
+        if form.rest != 0 {
+            let of_32 = i32::from(form.rest);
+            add_sums::<S, T, RUNS>(s, &mut products, panel, 0, i, &sums, of_32);
         }
         for t in 0..T {
             let d = s.mul(s.load(&panel.d[i]), s.splat(scales[t][i]));
             sum[t] = s.fma(d, s.to_f(products[t]), sum[t]);
         }
         if form.shape.mins {
-            let minima = multiply_sums::<S, T, RUNS, OCTETS>(s, &panel.min, i, &sums);
+            let mut minima = [s.splat_i(0); T];
+            add_sums::<S, T, RUNS>(s, &mut minima, panel, 1, i, &sums, 1);
             for t in 0..T {
                 let dmin = s.mul(s.load(&panel.dmin[i]), s.splat(-scales[t][i]));
                 sum[t] = s.fma(dmin, s.to_f(minima[t]), sum[t]);
@@ -268,22 +281,31 @@ fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize>(
     }
 }
 
-/// Products of block `i` of numbers per sixteen columns with the activations' sums in sixteens.
+/// Adds the products of block `i` of one of the panel's numbers for sums, which in blocks of 32
+/// is the same everywhere, with the activations' sums in sixteens.
 #[inline(always)]
-fn multiply_sums<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize>(
+fn add_sums<S: Simd, const T: usize, const RUNS: usize>(
     s: S,
-    w: &[[i32; WIDTH]; COLUMNS / 32],
+    products: &mut [S::I; T],
+    panel: &Panel,
+    which: usize,
     i: usize,
     sums: &[&[[i16; 2]]; T],
-) -> [S::I; T] {
-    let mut products = [s.splat_i(0); T];
-    for two in i * (RUNS * OCTETS / 4)..(i + 1) * (RUNS * OCTETS / 4) {
-        let w = s.load_i(&w[two]);
+    of_32: i32,
+) {
+    if RUNS == 1 {
         for t in 0..T {
-            products[t] = s.dot_i16(products[t], w, s.splat_i(lane(sums[t][two])));
+            let [a, b] = sums[t][i].map(i32::from);
+            products[t] = s.add_i(products[t], s.splat_i(of_32 * (a + b)));
+        }
+        return;
+    }
+    for (two, w) in panel.sums[i][which].iter().enumerate() {
+        let w = s.load_i(w);
+        for t in 0..T {
+            products[t] = s.dot_i16(products[t], w, s.splat_i(lane(sums[t][8 * i + two])));
         }
     }
-    products
 }
 
 /// Two numbers as one lane of [`Simd::dot_i16`].

@@ -26,8 +26,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const FULL_U8: bool;
     /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
-    /// Activation rows from which unpacking weights pays off where rows have a kernel.
-    const PANEL_ROWS: usize = 6;
     /// Sixteen f32.
     type F: Copy;
     /// Sixteen i32.
@@ -102,6 +100,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_i(self, x: i32) -> Self::I;
     /// Sixteen values.
     fn load_i(self, x: &[i32; 16]) -> Self::I;
+    /// `a + b`
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
     /// `acc + a * b`
     fn mul_add_i(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
     /// Adds to each lane of `acc` two products of the lanes' halves, which are signed.
@@ -175,6 +175,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_b(self, x: &[u8; 64]) -> Self::B;
     /// Sixty-four signed bytes.
     fn load_s(self, x: &[i8; 64]) -> Self::B;
+    /// Stores sixty-four bytes.
+    fn store_b(self, y: &mut [u8; 64], x: Self::B);
     /// The same four bytes in every lane of four.
     fn splat_b(self, x: &[i8; 4]) -> Self::B;
     /// Adds to each lane of `acc` four products of `u` (unsigned; up to 127 unless
@@ -187,16 +189,34 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn run_scale(scale: i16) -> i32 {
         i32::from(scale)
     }
-    /// Adds the products of a run of sixteen weight rows with `T` activation rows, of which
-    /// `acc` holds sixteen each, times the run's scales where it has such.
+    /// Adds the products of a run of sixteen weight rows with `T` activation rows to `acc`, in
+    /// whatever lanes suit, times the run's scales where it has such. Weights are up to `MAX`, or,
+    /// above 127, signed where not [`Simd::FULL_U8`].
     #[inline(always)]
-    fn dot_run<const T: usize, const OCTETS: usize>(
+    fn dot_run<const T: usize, const OCTETS: usize, const MAX: u8>(
         self,
-        acc: [Self::I; T],
+        acc: &mut [Self::I; T],
         run: &Run<'_, OCTETS>,
         x: [&[[i8; 8]; OCTETS]; T],
-    ) -> [Self::I; T] {
-        dot_run(self, acc, run, x)
+    ) {
+        dot_run::<_, T, OCTETS, MAX>(self, acc, run, x);
+    }
+    /// The sums of [`Simd::dot_run`], of each activation row in the order of weight rows.
+    #[inline(always)]
+    fn in_order<const T: usize>(self, acc: [Self::I; T]) -> [Self::I; T] {
+        acc
+    }
+    /// Puts sixty-four columns of sixteen rows, (row, column), in the order of octets.
+    #[inline(always)]
+    fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
+        let octets = octets.as_flattened_mut().as_flattened_mut();
+        for (r, row) in rows.iter().enumerate() {
+            if Self::SIDE == 8 {
+                spread::<8>(row, octets, r);
+            } else {
+                spread::<4>(row, octets, r);
+            }
+        }
     }
     /// Two halves as one vector.
     fn join(self, low: Self::H, high: Self::H) -> Self::B;
@@ -221,6 +241,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Of two blocks of thirty-two: those with even numbers of the first, of the second, then
     /// those with odd numbers of the first and of the second.
     fn even_odd_s(self, x: &[i8; 64]) -> Self::B;
+    /// What [`Simd::sixteens`] gave, block after block.
+    fn undo_sixteens(self, a: Self::B) -> Self::B;
+    /// What [`Simd::even_odd_s`] gave, block after block.
+    fn undo_even_odd(self, a: Self::B) -> Self::B;
     /// The low halves of the bytes of two blocks, then the high halves.
     fn nibbles(self, a: &[u8; 16], b: &[u8; 16]) -> Self::B;
     /// The bytes of `table` that stand where each byte of `a`, up to 15, says.
@@ -289,7 +313,7 @@ fn eights<S: Simd>(s: S, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut [S::K
 /// Four of each lie in the low six bits of eight bytes; of the other four the low halves lie in
 /// four bytes and the high bits in the top of the first eight.
 #[inline(always)]
-fn six_bits(x: &[u8; 16]) -> ([u8; 8], [u8; 8]) {
+pub fn six_bits(x: &[u8; 16]) -> ([u8; 8], [u8; 8]) {
     let [_, first, second, third] = bytemuck::cast::<[u8; 16], [[u8; 4]; 4]>(*x);
     let [first, second, third] = [first, second, third].map(u32::from_le_bytes);
     let scales_high = (third & 0x0f0f_0f0f) | ((first >> 6) & 0x0303_0303) << 4;
@@ -310,40 +334,44 @@ pub type Octet = [[u8; 64]; 2];
 pub struct Run<'a, const OCTETS: usize> {
     /// The weights: signed bytes, or unsigned ones.
     pub q: &'a [Octet; OCTETS],
-    /// Whether they are signed.
-    pub signed: bool,
-    /// The largest magnitude there is.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "Arm's sums have 32 bits"))]
-    pub max: u8,
     /// Scales, as [`Simd::run_scale`] made them.
     pub scale: Option<&'a [i32; 16]>,
 }
 
 /// [`Simd::dot_run`] in products of four.
 #[inline(always)]
-fn dot_run<S: Simd, const T: usize, const OCTETS: usize>(
+fn dot_run<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>(
     s: S,
-    mut acc: [S::I; T],
+    acc: &mut [S::I; T],
     run: &Run<'_, OCTETS>,
     x: [&[[i8; 8]; OCTETS]; T],
-) -> [S::I; T] {
-    let mut dots = if run.scale.is_some() { [s.splat_i(0); T] } else { acc };
+) {
+    let signed = MAX > 127 && !S::FULL_U8;
+    let mut dots = if run.scale.is_some() { [s.splat_i(0); T] } else { *acc };
     for (c, octet) in run.q.iter().enumerate() {
         for (side, w) in octet.iter().enumerate() {
             let w = s.load_b(w);
             for t in 0..T {
                 let x = s.splat_b(&x[t][c].as_chunks().0[side]);
-                dots[t] =
-                    if run.signed { s.dot_ss(dots[t], w, x) } else { s.dot_us(dots[t], w, x) };
+                dots[t] = if signed { s.dot_ss(dots[t], w, x) } else { s.dot_us(dots[t], w, x) };
             }
         }
     }
-    let Some(scale) = run.scale else { return dots };
-    let scale = s.load_i(scale);
     for t in 0..T {
-        acc[t] = s.mul_add_i(acc[t], dots[t], scale);
+        acc[t] = match run.scale {
+            Some(scale) => s.mul_add_i(acc[t], dots[t], s.load_i(scale)),
+            None => dots[t],
+        };
     }
-    acc
+}
+
+/// Puts a row's weights among those of sixteen rows, `SIDE` bytes of each side by side.
+#[inline(always)]
+fn spread<const SIDE: usize>(q: &[u8], to: &mut [u8], r: usize) {
+    let (q, to) = (q.as_chunks::<SIDE>().0, to.as_chunks_mut::<SIDE>().0);
+    for (q, to) in q.iter().zip(to.as_chunks_mut::<16>().0) {
+        to[r] = *q;
+    }
 }
 
 /// `e` to the power of each lane: within 2 ulp from -86 up to where f32 ends (88.72), then

@@ -2,7 +2,7 @@
 //!
 //! A byte holds two neighbouring weights, the first in its low half.
 
-use super::pairs::Pairs;
+use super::{Order, pairs::Pairs};
 use crate::simd::Simd;
 use blocks::{Affine, Plain, Row};
 
@@ -32,6 +32,7 @@ impl<'a> Affine4<'a> {
 
 impl Pairs for Affine4<'_> {
     const BYTES: usize = 16;
+    const ORDER: Order = Order::EvenOdd;
 
     #[inline(always)]
     fn off<S: Simd>(&self) -> i16 {
@@ -41,11 +42,6 @@ impl Pairs for Affine4<'_> {
     #[inline(always)]
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B {
         s.nibbles(&self.blocks[r][a], &self.blocks[r][b])
-    }
-
-    #[inline(always)]
-    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
-        s.even_odd_s(x)
     }
 
     #[inline(always)]

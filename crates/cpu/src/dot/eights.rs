@@ -11,12 +11,17 @@
 //! changed the time from the nearest caches, 33 ns for 1024 weights: shuffles have two of the four
 //! units. With scales broadcast from memory, which needs none, 29 ns.
 
-use super::{fetch_quarter, halves};
+use super::{Order, fetch_quarter, halves};
 use crate::rounded::RoundedRow;
-use crate::simd::Simd;
+use crate::simd::{Simd, six_bits};
 
 /// Such a format, of blocks of so many bytes.
 pub trait Eights<const BYTES: usize> {
+    /// Where a block's scale of scales lies.
+    const D: usize = 0;
+    /// Where its scale of minima lies.
+    const DMIN: Option<usize> = Some(2);
+
     /// Runs `2 * j` and `2 * j + 1` of a block.
     fn weights<S: Simd>(s: S, block: &[u8; BYTES], j: usize) -> S::B;
 }
@@ -47,4 +52,24 @@ pub fn dot4<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
         sum = s.q_fma(dmin, minima, sum);
     }
     s.q_store(sum)
+}
+
+/// Unpacks a block: its weights, and their scales and minima.
+#[inline(always)]
+pub fn unpack<S: Simd, E: Eights<BYTES>, const BYTES: usize>(
+    s: S,
+    block: &[u8; BYTES],
+    q: [&mut [u8; 64]; 4],
+    _sub: usize,
+) -> [[i16; 16]; 2] {
+    for (j, q) in q.into_iter().enumerate() {
+        Order::Row.store(s, E::weights(s, block, j), q);
+    }
+    let (scales, minima) = six_bits(block.first_chunk().expect("sixteen bytes"));
+    let mut numbers = [[0; 16]; 2];
+    for i in 0..8 {
+        numbers[0][i] = i16::from(scales[i]);
+        numbers[1][i] = i16::from(minima[i]);
+    }
+    numbers
 }

@@ -4,6 +4,7 @@
 //! 136 bytes: d (half); two bytes of pairs of high bits of the scales; four of their low halves;
 //! 128 of codes, of which each sixteen bytes hold a run, its first half in their low bits.
 
+use super::Order;
 use super::codes::signed;
 use super::runs::{Runs, less_32};
 use crate::simd::Simd;
@@ -14,6 +15,7 @@ pub struct IQ4XS;
 
 impl Runs<136> for IQ4XS {
     const OFF: i16 = 0;
+    const ORDER: Order = Order::Sixteens;
     const SIGNED: bool = true;
     const D: usize = 0;
 
@@ -39,10 +41,5 @@ impl Runs<136> for IQ4XS {
     fn weights<S: Simd>(s: S, block: &[u8; 136], j: usize) -> S::B {
         let codes = |run: usize| block[8 + 16 * run..][..16].try_into().expect("sixteen codes");
         s.look_up(const { &signed(IQ4_CODEBOOK, 128) }, s.nibbles(codes(2 * j), codes(2 * j + 1)))
-    }
-
-    #[inline(always)]
-    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
-        s.sixteens_s(x)
     }
 }

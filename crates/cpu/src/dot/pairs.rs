@@ -11,7 +11,7 @@
 //! 38 ns with products of weights up to 15 added in sixteen bits; MLX's four bits 235 to 50 ns with
 //! scales widened four at a time and groups found by shifting.
 
-use super::fetch;
+use super::{Order, fetch};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 
@@ -19,6 +19,8 @@ use crate::simd::Simd;
 pub trait Pairs {
     /// Bytes of a block.
     const BYTES: usize;
+    /// The order of [`Pairs::weights`].
+    const ORDER: Order = Order::Sixteens;
 
     /// Comes to blocks `a` and `b`, of which the functions below are asked next.
     #[inline(always)]
@@ -27,11 +29,6 @@ pub trait Pairs {
     fn off<S: Simd>(&self) -> i16;
     /// The bytes of blocks `a` and `b` of row `r`.
     fn weights<S: Simd>(&self, s: S, r: usize, a: usize, b: usize) -> S::B;
-    /// Two blocks of activations in the order of [`Pairs::weights`].
-    #[inline(always)]
-    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
-        s.sixteens_s(x)
-    }
     /// The scales of blocks `a` and `b`, which follows it or is the same.
     fn scales<S: Simd>(&self, s: S, a: usize, b: usize) -> [S::Q; 2];
     /// What is added to every weight of blocks `a` and `b`.
@@ -87,7 +84,7 @@ fn products<S: Simd, P: Pairs, const MAX: u8>(
 ) -> Terms<S::Q> {
     rows.come_to(a, b);
     let w = four!(r => rows.weights(s, r, a, b));
-    let dots = s.dot4_blocks::<MAX>(w, P::activations(s, q), sums, rows.off::<S>());
+    let dots = s.dot4_blocks::<MAX>(w, P::ORDER.load(s, q), sums, rows.off::<S>());
     Terms { dots, scales: rows.scales(s, a, b), biases: rows.biases(s, a, b) }
 }
 

@@ -8,7 +8,7 @@
 //!   unpacked one by one;
 //! - those scales unpacked eight to a word: 49 in IQ4_XS, 57 in Q3_K; tokens 25, 22 and 25 ms.
 
-use super::{fetch_quarter, halves};
+use super::{Order, fetch_quarter, halves};
 use crate::rounded::RoundedRow;
 use crate::simd::Simd;
 
@@ -16,6 +16,8 @@ use crate::simd::Simd;
 pub trait Runs<const BYTES: usize> {
     /// What is to be taken off each weight.
     const OFF: i16;
+    /// The order of [`Runs::weights`].
+    const ORDER: Order = Order::Row;
     /// Whether weights are signed; else they are up to 63.
     const SIGNED: bool = false;
     /// Where a block's scale of scales lies.
@@ -29,12 +31,8 @@ pub trait Runs<const BYTES: usize> {
     fn minima(_block: &[u8; BYTES]) -> [i8; 16] {
         [0; 16]
     }
-    /// Weights `64 * j ..` of a block, in sixteens of any order.
+    /// Weights `64 * j ..` of a block.
     fn weights<S: Simd>(s: S, block: &[u8; BYTES], j: usize) -> S::B;
-    /// Activations in the order of [`Runs::weights`].
-    fn activations<S: Simd>(s: S, x: &[i8; 64]) -> S::B {
-        s.load_s(x)
-    }
 }
 
 /// The products of four rows with `x`. Meanwhile the bytes `ahead` are fetched.
@@ -60,10 +58,11 @@ pub fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
         for j in 0..4 {
             fetch_quarter(s, ahead, b, 4 * BYTES, j);
             let w = four!(r => R::weights(s, blocks[r], j));
+            let x = R::ORDER.load(s, &x.q[j]);
             dots = if R::SIGNED {
-                s.dot_runs::<true>(dots, w, R::activations(s, &x.q[j]), scales, j)
+                s.dot_runs::<true>(dots, w, x, scales, j)
             } else {
-                s.dot_runs::<false>(dots, w, R::activations(s, &x.q[j]), scales, j)
+                s.dot_runs::<false>(dots, w, x, scales, j)
             };
         }
         sum = s.q_fma(s.q_scale(halves(s, &rows, b, R::D), dx), s.sum4_i(dots), sum);
@@ -74,6 +73,33 @@ pub fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
         }
     }
     s.q_store(sum)
+}
+
+/// Unpacks a block: its weights, and their scales and minima, of sixteens or of 32s.
+#[inline(always)]
+pub fn unpack<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
+    s: S,
+    block: &[u8; BYTES],
+    q: [&mut [u8; 64]; 4],
+    sub: usize,
+) -> [[i16; 16]; 2] {
+    for (j, q) in q.into_iter().enumerate() {
+        let w = R::weights(s, block, j);
+        R::ORDER.store(s, if R::SIGNED && S::FULL_U8 { s.flip(w) } else { w }, q);
+    }
+    let (scales, minima) = (R::scales(block), R::minima(block));
+    let mut numbers = [[0; 16]; 2];
+    for i in 0..16 {
+        // Of runs of 32 the first sixteen's, in whatever order those are.
+        let at = match R::ORDER {
+            _ if sub == 16 => i,
+            Order::Sixteens => i % 8 / 2 * 4 + i % 2,
+            _ => 2 * (i % 8),
+        };
+        numbers[0][i] = i16::from(scales[at]);
+        numbers[1][i] = i16::from(minima[at]);
+    }
+    numbers
 }
 
 #[inline(always)]

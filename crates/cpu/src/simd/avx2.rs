@@ -6,7 +6,7 @@
 
 mod parts;
 
-use super::{Run, Simd};
+use super::{Octet, Run, Simd};
 use parts::*;
 use std::arch::x86_64::*;
 
@@ -38,7 +38,6 @@ macro_rules! x {
 impl Simd for Avx2 {
     const NAME: &'static str = "AVX2";
     const FULL_U8: bool = false;
-    const PANEL_ROWS: usize = 24;
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type B = [__m256i; 2];
@@ -242,6 +241,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn add_i(self, a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        x!([_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])])
+    }
+
+    #[inline(always)]
     fn mul_add_i(self, acc: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
         x!([
             _mm256_add_epi32(acc[0], _mm256_mullo_epi32(a[0], b[0])),
@@ -420,6 +424,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn store_b(self, y: &mut [u8; 64], x: [__m256i; 2]) {
+        x!({
+            _mm256_storeu_si256(y.as_mut_ptr().cast(), x[0]);
+            _mm256_storeu_si256(y.as_mut_ptr().add(32).cast(), x[1]);
+        });
+    }
+
+    #[inline(always)]
     fn splat_b(self, x: &[i8; 4]) -> [__m256i; 2] {
         x!([_mm256_set1_epi32(i32::from_le_bytes(bytemuck::cast(*x))); 2])
     }
@@ -444,23 +456,28 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_run<const T: usize, const OCTETS: usize>(
+    fn dot_run<const T: usize, const OCTETS: usize, const MAX: u8>(
         self,
-        acc: [[__m256i; 2]; T],
+        acc: &mut [[__m256i; 2]; T],
         run: &Run<'_, OCTETS>,
         x: [&[[i8; 8]; OCTETS]; T],
-    ) -> [[__m256i; 2]; T] {
+    ) {
         x!({
             let scale = run.scale.map_or([_mm256_set1_epi16(1); 2], |scale| self.load_i(scale));
-            // So many sums of two products fit sixteen bits: 32767 / (2 * 127 * max).
-            match run.max {
-                _ if run.signed => dot_signed(acc, run.q, scale, x),
-                max if max <= 15 && OCTETS == 4 => dot_run::<T, OCTETS, 8>(acc, run.q, scale, x),
-                max if max <= 31 => dot_run::<T, OCTETS, 4>(acc, run.q, scale, x),
-                max if max <= 63 => dot_run::<T, OCTETS, 2>(acc, run.q, scale, x),
-                _ => dot_run::<T, OCTETS, 1>(acc, run.q, scale, x),
+            // So many sums of two products fit sixteen bits: 32767 / (2 * 127 * MAX).
+            match MAX {
+                0..=15 if OCTETS == 4 => dot_run::<T, OCTETS, 8>(acc, run.q, scale, x),
+                0..=31 => dot_run::<T, OCTETS, 4>(acc, run.q, scale, x),
+                32..=63 => dot_run::<T, OCTETS, 2>(acc, run.q, scale, x),
+                64..=127 => dot_run::<T, OCTETS, 1>(acc, run.q, scale, x),
+                _ => dot_signed(acc, run.q, scale, x),
             }
-        })
+        });
+    }
+
+    #[inline(always)]
+    fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
+        x!(super::turn::turn(bytemuck::cast_ref(rows), bytemuck::cast_mut(octets)));
     }
 
     #[inline(always)]
@@ -521,6 +538,20 @@ impl Simd for Avx2 {
             let b = _mm256_permute4x64_epi64::<0b11_01_10_00>(b);
             [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
         })
+    }
+
+    #[inline(always)]
+    fn undo_sixteens(self, a: [__m256i; 2]) -> [__m256i; 2] {
+        x!([
+            _mm256_permute2x128_si256::<0x20>(a[0], a[1]),
+            _mm256_permute2x128_si256::<0x31>(a[0], a[1]),
+        ])
+    }
+
+    #[inline(always)]
+    fn undo_even_odd(self, [even, odd]: [__m256i; 2]) -> [__m256i; 2] {
+        let (low, high) = x!((_mm256_unpacklo_epi8(even, odd), _mm256_unpackhi_epi8(even, odd)));
+        self.undo_sixteens([low, high])
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! Long because it is a table: a few instructions for each primitive.
 #![allow(unsafe_code)]
 
-use super::{Simd, eights, lacking};
+use super::{Octet, Simd, eights, lacking};
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI.
@@ -302,6 +302,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn add_i(self, a: __m512i, b: __m512i) -> __m512i {
+        x!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
     fn mul_add_i(self, acc: __m512i, a: __m512i, b: __m512i) -> __m512i {
         x!(_mm512_add_epi32(acc, _mm512_mullo_epi32(a, b)))
     }
@@ -421,6 +426,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn store_b(self, y: &mut [u8; 64], x: __m512i) {
+        x!(_mm512_storeu_si512(y.as_mut_ptr().cast(), x));
+    }
+
+    #[inline(always)]
     fn splat_b(self, x: &[i8; 4]) -> __m512i {
         x!(_mm512_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8))))
     }
@@ -490,6 +500,21 @@ impl Simd for Avx512 {
             let apart = _mm512_shuffle_epi8(self.load_s(x), _mm512_broadcast_i32x4(apart));
             _mm512_permutexvar_epi64(order, apart)
         })
+    }
+
+    #[inline(always)]
+    fn undo_sixteens(self, a: __m512i) -> __m512i {
+        x!(_mm512_shuffle_i64x2::<0b11_01_10_00>(a, a))
+    }
+
+    #[inline(always)]
+    fn undo_even_odd(self, a: __m512i) -> __m512i {
+        let sixteens = x!({
+            let (even, odd) = (_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64::<1>(a));
+            let low = _mm512_castsi256_si512(_mm256_unpacklo_epi8(even, odd));
+            _mm512_inserti64x4::<1>(low, _mm256_unpackhi_epi8(even, odd))
+        });
+        self.undo_sixteens(sixteens)
     }
 
     #[inline(always)]
@@ -563,6 +588,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn splat_f16(self, x: [u8; 2]) -> __m512 {
         x!(_mm512_cvtph_ps(_mm256_set1_epi16(i16::from_le_bytes(x))))
+    }
+
+    #[inline(always)]
+    fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
+        x!(super::turn::turn(bytemuck::cast_ref(rows), bytemuck::cast_mut(octets)));
     }
 
     #[inline(always)]

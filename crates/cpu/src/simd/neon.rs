@@ -261,6 +261,11 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn add_i(self, a: [int32x4_t; 4], b: [int32x4_t; 4]) -> [int32x4_t; 4] {
+        x4!(i, vaddq_s32(a[i], b[i]))
+    }
+
+    #[inline(always)]
     fn mul_add_i(
         self,
         acc: [int32x4_t; 4],
@@ -384,6 +389,13 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn store_b(self, y: &mut [u8; 64], x: [int8x16_t; 4]) {
+        for (y, x) in y.as_chunks_mut::<16>().0.iter_mut().zip(x) {
+            x!(vst1q_s8(y.as_mut_ptr().cast(), x));
+        }
+    }
+
+    #[inline(always)]
     fn splat_b(self, x: &[i8; 4]) -> [int8x16_t; 4] {
         x!([vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(x.map(|b| b as u8)))); 4])
     }
@@ -404,35 +416,56 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     /// With matrix products two activation rows share accumulators: (weight row, activation row).
+    /// Eight weight rows at a time fit the registers.
     #[inline(always)]
-    fn dot_run<const T: usize, const OCTETS: usize>(
+    fn dot_run<const T: usize, const OCTETS: usize, const MAX: u8>(
         self,
-        mut acc: [[int32x4_t; 4]; T],
+        acc: &mut [[int32x4_t; 4]; T],
         run: &Run<'_, OCTETS>,
         x: [&[[i8; 8]; OCTETS]; T],
-    ) -> [[int32x4_t; 4]; T] {
+    ) {
         if !MATRIX {
-            return super::dot_run(self, acc, run, x);
+            super::dot_run::<_, T, OCTETS, MAX>(self, acc, run, x);
+            return;
         }
-        let mut dots = [[self.splat_i(0); 2]; T];
-        for t in (0..T).step_by(2).filter(|_| run.scale.is_none()) {
-            dots[t] = x!(together(acc[t], acc[T.min(t + 2) - 1]));
-        }
-        for (c, [low, high]) in run.q.iter().enumerate() {
-            let (low, high) = (self.load_b(low), self.load_b(high));
+        let mut alone = [self.splat_i(0); 2];
+        for half in 0..2 {
+            let mut dots = [self.splat_i(0); T];
+            for (c, octet) in run.q.iter().enumerate() {
+                let w = self.load_b(&octet[half]);
+                for t in (0..T).step_by(2) {
+                    let (a, b) = (&x[t][c], &x[T.min(t + 2) - 1][c]);
+                    let x = x!(vcombine_s8(vld1_s8(a.as_ptr()), vld1_s8(b.as_ptr())));
+                    dots[t] = x4!(i, smmla(dots[t][i], w[i], x));
+                }
+            }
+            if T == 1 {
+                alone[half] = dots[0];
+                continue;
+            }
+            let scale = run
+                .scale
+                .map(|scale| x!(twice(scale[8 * half..].first_chunk().expect("eight scales"))));
             for t in (0..T).step_by(2) {
-                let (a, b) = (&x[t][c], &x[T.min(t + 2) - 1][c]);
-                let x = x!(vcombine_s8(vld1_s8(a.as_ptr()), vld1_s8(b.as_ptr())));
-                let [first, last] = dots[t];
-                dots[t] = [x4!(i, smmla(first[i], low[i], x)), x4!(i, smmla(last[i], high[i], x))];
+                acc[t + half] = match scale {
+                    Some(scale) => self.mul_add_i(acc[t + half], dots[t], scale),
+                    None => self.add_i(acc[t + half], dots[t]),
+                };
             }
         }
-        for t in (0..T).step_by(2) {
-            dots[t] = x!(apart(dots[t]));
+        if T == 1 {
+            let [dots, _] = x!(apart(alone));
+            acc[0] = match run.scale {
+                Some(scale) => self.mul_add_i(acc[0], dots, self.load_i(scale)),
+                None => self.add_i(acc[0], dots),
+            };
         }
-        for (t, acc) in acc.iter_mut().enumerate() {
-            let dots = dots[t / 2 * 2][t % 2];
-            *acc = run.scale.map_or(dots, |scale| self.mul_add_i(*acc, dots, self.load_i(scale)));
+    }
+
+    #[inline(always)]
+    fn in_order<const T: usize>(self, mut acc: [[int32x4_t; 4]; T]) -> [[int32x4_t; 4]; T] {
+        for t in (0..T - 1).step_by(2).filter(|_| MATRIX) {
+            [acc[t], acc[t + 1]] = x!(apart([acc[t], acc[t + 1]]));
         }
         acc
     }
@@ -495,6 +528,18 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     fn even_odd_s(self, x: &[i8; 64]) -> [int8x16_t; 4] {
         let [a0, a1, b0, b1] = self.load_s(x);
         x!([vuzp1q_s8(a0, a1), vuzp1q_s8(b0, b1), vuzp2q_s8(a0, a1), vuzp2q_s8(b0, b1)])
+    }
+
+    #[inline(always)]
+    fn undo_sixteens(self, a: [int8x16_t; 4]) -> [int8x16_t; 4] {
+        [a[0], a[2], a[1], a[3]]
+    }
+
+    #[inline(always)]
+    fn undo_even_odd(self, a: [int8x16_t; 4]) -> [int8x16_t; 4] {
+        let first = x!([vzip1q_s8(a[0], a[2]), vzip2q_s8(a[0], a[2])]);
+        let second = x!([vzip1q_s8(a[1], a[3]), vzip2q_s8(a[1], a[3])]);
+        [first[0], first[1], second[0], second[1]]
     }
 
     #[inline(always)]

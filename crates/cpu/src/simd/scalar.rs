@@ -203,6 +203,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn add_i(self, a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+
+    #[inline(always)]
     fn mul_add_i(self, acc: [i32; 16], a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
         from_fn(|i| acc[i].wrapping_add(a[i].wrapping_mul(b[i])))
     }
@@ -301,6 +306,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn store_b(self, y: &mut [u8; 64], x: [u8; 64]) {
+        *y = x;
+    }
+
+    #[inline(always)]
     fn load_s(self, x: &[i8; 64]) -> [u8; 64] {
         x.map(|x| x as u8)
     }
@@ -370,6 +380,17 @@ impl Simd for Scalar {
     #[inline(always)]
     fn even_odd_s(self, x: &[i8; 64]) -> [u8; 64] {
         from_fn(|i| x[i / 16 % 2 * 32 + i % 16 * 2 + i / 32] as u8)
+    }
+
+    #[inline(always)]
+    fn undo_sixteens(self, a: [u8; 64]) -> [u8; 64] {
+        let [a, b, c, d]: [[u8; 16]; 4] = bytemuck::cast(a);
+        bytemuck::cast([a, c, b, d])
+    }
+
+    #[inline(always)]
+    fn undo_even_odd(self, a: [u8; 64]) -> [u8; 64] {
+        from_fn(|i| a[i % 32 / 2 + i / 32 * 16 + i % 2 * 32])
     }
 
     #[inline(always)]

@@ -246,19 +246,26 @@ pub fn dot4(acc: __m256i, u: __m256i, s: __m256i) -> __m256i {
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 pub fn dot_run<const T: usize, const OCTETS: usize, const CARRY: usize>(
-    mut acc: [[__m256i; 2]; T],
+    acc: &mut [[__m256i; 2]; T],
     q: &[Octet; OCTETS],
     scale: [__m256i; 2],
     x: [&[[i8; 8]; OCTETS]; T],
-) -> [[__m256i; 2]; T] {
-    for (first, q) in q.as_flattened().chunks_exact(CARRY).enumerate() {
+) {
+    for (part, q) in q.as_flattened().as_chunks::<CARRY>().0.iter().enumerate() {
         let mut sums = [[_mm256_setzero_si256(); 2]; T];
         for (i, q) in q.iter().enumerate() {
             let [low, high] = load(q);
             for t in 0..T {
-                let x = quad(x[t], CARRY * first + i);
-                sums[t][0] = here(_mm256_add_epi16(sums[t][0], _mm256_maddubs_epi16(low, x)));
-                sums[t][1] = here(_mm256_add_epi16(sums[t][1], _mm256_maddubs_epi16(high, x)));
+                let x = quad(x[t], CARRY * part + i);
+                let (low, high) = (_mm256_maddubs_epi16(low, x), _mm256_maddubs_epi16(high, x));
+                sums[t] = if i == 0 {
+                    [low, high]
+                } else {
+                    [
+                        here(_mm256_add_epi16(sums[t][0], low)),
+                        here(_mm256_add_epi16(sums[t][1], high)),
+                    ]
+                };
             }
         }
         for t in 0..T {
@@ -266,18 +273,17 @@ pub fn dot_run<const T: usize, const OCTETS: usize, const CARRY: usize>(
             acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(sums[t][1], scale[1]));
         }
     }
-    acc
 }
 
 /// The same for signed weights, of which the products take their sign from the activations.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 pub fn dot_signed<const T: usize, const OCTETS: usize>(
-    mut acc: [[__m256i; 2]; T],
+    acc: &mut [[__m256i; 2]; T],
     q: &[Octet; OCTETS],
     scale: [__m256i; 2],
     x: [&[[i8; 8]; OCTETS]; T],
-) -> [[__m256i; 2]; T] {
+) {
     for (i, q) in q.as_flattened().iter().enumerate() {
         let w = load(q);
         let magnitudes = [_mm256_abs_epi8(w[0]), _mm256_abs_epi8(w[1])];
@@ -287,11 +293,10 @@ pub fn dot_signed<const T: usize, const OCTETS: usize>(
                 let x = _mm256_sign_epi8(x, w[half]);
                 let sums = _mm256_maddubs_epi16(magnitudes[half], x);
                 let sums = _mm256_madd_epi16(sums, scale[half]);
-                acc[t][half] = _mm256_add_epi32(acc[t][half], sums);
+                acc[t][half] = here(_mm256_add_epi32(acc[t][half], sums));
             }
         }
     }
-    acc
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -38,27 +38,16 @@ pub fn smmla(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     acc
 }
 
-/// Sums of two activation rows, (weight row, activation row), as [`smmla`] has them.
+/// Eight numbers, each twice.
 #[target_feature(enable = "neon")]
 #[inline]
-pub fn together(a: [int32x4_t; 4], b: [int32x4_t; 4]) -> [[int32x4_t; 4]; 2] {
-    [
-        [
-            vzip1q_s32(a[0], b[0]),
-            vzip2q_s32(a[0], b[0]),
-            vzip1q_s32(a[1], b[1]),
-            vzip2q_s32(a[1], b[1]),
-        ],
-        [
-            vzip1q_s32(a[2], b[2]),
-            vzip2q_s32(a[2], b[2]),
-            vzip1q_s32(a[3], b[3]),
-            vzip2q_s32(a[3], b[3]),
-        ],
-    ]
+pub fn twice(x: &[i32; 8]) -> [int32x4_t; 4] {
+    // SAFETY: four numbers from the first and from the fifth of eight.
+    let (a, b) = unsafe { (vld1q_s32(x.as_ptr()), vld1q_s32(x.as_ptr().add(4))) };
+    [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
 }
 
-/// The sums of each activation row, which [`together`] interleaved.
+/// The sums of each of two activation rows, of (weight row, activation row) as [`smmla`] has them.
 #[target_feature(enable = "neon")]
 #[inline]
 pub fn apart([a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
