@@ -213,12 +213,12 @@ impl Panel {
             return;
         }
         for (r, sums) in sums.iter_mut().enumerate() {
-            let (scales, minima) = (&rows.scale[r], &rows.min[r]);
-            for two in 0..8 {
-                // A run of 32 is two sixteens. Scales are below 2^8 and the rest within 2^7.
-                let [a, b] = if RUNS == 16 { [2 * two, 2 * two + 1] } else { [two; 2] };
-                sums[two] = lane([scales[a] * form.rest, scales[b] * form.rest]);
-                sums[8 + two] = lane([minima[a], minima[b]]);
+            let [rest, minima] = bytemuck::cast_mut::<_, [[i32; 8]; 2]>(sums);
+            if form.rest != 0 {
+                *rest = lanes::<RUNS>(&rows.scale[r], form.rest);
+            }
+            if form.shape.mins {
+                *minima = lanes::<RUNS>(&rows.min[r], 1);
             }
         }
         s.turn(bytemuck::cast_ref(sums), bytemuck::cast_mut(&mut self.sums[i]));
@@ -306,6 +306,18 @@ fn add_sums<S: Simd, const T: usize, const RUNS: usize>(
             products[t] = s.dot_i16(products[t], w, s.splat_i(lane(sums[t][8 * i + two])));
         }
     }
+}
+
+/// Numbers of runs times a factor, of two sixteens to a lane. Scales are below 2^8 and what bytes
+/// lack is within 2^7.
+#[inline(always)]
+fn lanes<const RUNS: usize>(numbers: &[i16; 16], factor: i16) -> [i32; 8] {
+    let mut lanes = [0; 16];
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        // A run of 32 is two sixteens.
+        *lane = numbers[if RUNS == 16 { i } else { i / 2 }] * factor;
+    }
+    bytemuck::cast(lanes)
 }
 
 /// Two numbers as one lane of [`Simd::dot_i16`].
