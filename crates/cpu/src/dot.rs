@@ -109,6 +109,17 @@ pub fn multiply<S: Simd>(
     }
 }
 
+/// Whether a format is read from its own layout, and not unpacked first.
+pub fn is_direct(kind: Kind) -> bool {
+    match kind {
+        Kind::Affine(affine) => affine.bits == 4,
+        Kind::Q4_0 | Kind::Q4_1 | Kind::Q5_0 | Kind::Q5_1 | Kind::Q8_0 => true,
+        Kind::IQ4_NL | Kind::IQ4_XS | Kind::MXFP4 => true,
+        Kind::Q2_K | Kind::Q3_K | Kind::Q4_K | Kind::Q5_K | Kind::Q6_K => true,
+        _ => false,
+    }
+}
+
 /// The bytes that a thread will read soon: four short rows at a time are no pattern that a
 /// processor foresees.
 #[derive(Clone, Copy)]

@@ -2,7 +2,8 @@
 //!
 //! Measured on two cores of Sapphire Rapids: few rows are bound by memory (`dot/pairs.rs` has the
 //! figures) and many by arithmetic (`panel.rs`). Row products win up to four activation rows,
-//! panels from eight, with Q4_K and Q8_0 alike.
+//! panels from eight, with Q4_K and Q8_0 alike. On two cores of Milan with AVX2 unpacking Q4_K costs
+//! as much as seventeen row products, and a row of a panel three quarters of one.
 
 use crate::dot::{self, Ahead};
 use crate::exact;
@@ -10,7 +11,7 @@ use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use crate::simd::Simd;
-use blocks::Tensor;
+use blocks::{Kind, Tensor};
 use std::ops::Range;
 
 /// Weight rows in a chunk of work, of `rows` in all: some twelve chunks for each thread, so that
@@ -21,7 +22,10 @@ pub fn chunk_rows(rows: usize, threads: usize) -> usize {
 }
 
 /// Activation rows from which unpacking sixteen weight rows pays off.
-pub const PANEL_ROWS: usize = 6;
+pub fn panel_rows<S: Simd>(kind: Kind) -> usize {
+    // Formats without a kernel of their own are unpacked anew for each row.
+    if dot::is_direct(kind) { S::PANEL_ROWS } else { 6 }
+}
 
 /// A thread's own memory for products.
 pub struct Scratch {
@@ -118,7 +122,7 @@ pub fn chunk<S: Simd>(
                 });
             }
         }
-        Activations::Fast(x) if rows < PANEL_ROWS => {
+        Activations::Fast(x) if rows < panel_rows::<S>(weight.kind) => {
             dot::multiply(s, weight, chunk, x, |m, first, four| target.put(m, first, four));
         }
         Activations::Fast(x) => {

@@ -252,7 +252,7 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             Some((part, weight, chunk * size..weight.rows.min((chunk + 1) * size)))
         };
         if let Some((_, weight, range)) = find(self.id * total / work.threads)
-            && rows < linear::PANEL_ROWS
+            && rows < linear::panel_rows::<S>(weight.kind)
         {
             linear::warm(s, weight, &range);
         }
