@@ -217,10 +217,10 @@ impl Tile {
             for first in (0..count).step_by(GROUP) {
                 let cached = cached.page::<P>(page);
                 match count - first {
-                    1 => self.few::<S, P, 1>(s, first, page, cached),
-                    2 => self.few::<S, P, 2>(s, first, page, cached),
-                    3 => self.few::<S, P, 3>(s, first, page, cached),
-                    _ => self.few::<S, P, GROUP>(s, first, page, cached),
+                    1 => self.few::<S, P, 1, 4>(s, first, page, cached),
+                    2 => self.few::<S, P, 2, 2>(s, first, page, cached),
+                    3 => self.few::<S, P, 3, 1>(s, first, page, cached),
+                    _ => self.few::<S, P, GROUP, 1>(s, first, page, cached),
                 }
             }
         }

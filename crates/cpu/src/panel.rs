@@ -137,7 +137,7 @@ fn multiply_runs<S: Simd, const RUNS: usize, const OCTETS: usize>(
             let rows = [x.row(4 * i), x.row(4 * i + 1), x.row(4 * i + 2), x.row(4 * i + 3)];
             for r in 4 * i + 4..x.rows().min(4 * i + 8) {
                 for line in x.row(r).q[start * x.n..][..blocks.len() * x.n].chunks(64) {
-                    s.prefetch(bytemuck::cast_slice(line));
+                    s.prefetch(bytemuck::cast_slice(line), 0);
                 }
             }
             add::<S, 4, RUNS, OCTETS>(s, panel, form, rows, blocks.clone(), tile);

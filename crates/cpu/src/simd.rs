@@ -46,8 +46,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
-    /// Asks for the cache line where `bytes` begin to be fetched.
-    fn prefetch(self, bytes: &[u8]);
+    /// Asks for the cache line of byte `at` to be fetched, which need not exist.
+    fn prefetch(self, bytes: &[u8], at: usize);
 
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::F;
@@ -242,11 +242,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen signed bytes, as f32.
     fn load_i8(self, x: &[u8; 16]) -> Self::F;
     /// The low halves of sixteen bytes, or the high ones, each less 8, as f32.
-    fn load_i4(self, x: &[u8; 16], high: bool) -> Self::F;
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> Self::F;
     /// The same little-endian half (IEEE binary16) in every lane, widened.
     #[inline(always)]
     fn splat_f16(self, x: [u8; 2]) -> Self::F {
         self.load_f16(&bytemuck::cast([x; 16]))
+    }
+    /// What [`Simd::load_i8`] gives times a half, which is exact.
+    #[inline(always)]
+    fn scaled_i8(self, x: &[u8; 16], scale: [u8; 2]) -> Self::F {
+        self.mul(self.load_i8(x), self.splat_f16(scale))
+    }
+    /// What [`Simd::load_i4`] gives times a half, which is exact.
+    #[inline(always)]
+    fn scaled_i4<const HIGH: bool>(self, x: &[u8; 16], scale: [u8; 2]) -> Self::F {
+        self.mul(self.load_i4::<HIGH>(x), self.splat_f16(scale))
     }
     /// Writes column `i` of `x` as row `i` of `y`.
     #[inline(always)]

@@ -72,7 +72,7 @@ impl Wide {
                     for k in 0..lanes {
                         for (i, to) in rows.iter_mut().enumerate() {
                             let row = &page.keys[(16 * sixteen + i) * page.row..][..page.row];
-                            s.store(to, lane::<S, P>(s, row, page.dim, k));
+                            s.store(to, P::lane(s, row, k));
                         }
                         s.turn(&rows, &mut self.keys[sixteen * lanes + k]);
                     }
@@ -90,17 +90,12 @@ impl Wide {
                 for p in wanted.clone() {
                     let row = &page.values[p * page.row..][..page.row];
                     for (k, to) in self.values[..page.value_lanes].iter_mut().enumerate() {
-                        s.store(&mut to[p % PAGE], lane::<S, P>(s, row, page.dim, k));
+                        s.store(&mut to[p % PAGE], P::lane(s, row, k));
                     }
                 }
             },
         );
     }
-}
-
-#[inline(always)]
-fn lane<S: Simd, P: Stored>(s: S, row: &[u8], dim: usize, k: usize) -> S::F {
-    if 16 * (k + 1) <= dim { P::lane(s, row, k) } else { P::rest(s, row, k) }
 }
 
 impl Tile {

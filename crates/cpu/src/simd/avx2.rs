@@ -24,6 +24,10 @@ impl Avx2 {
     }
 }
 
+/// What turns a byte that is the highest of four into its number.
+const I8: f32 = 1.0 / (1 << 24) as f32;
+/// The same for half a byte.
+const I4: f32 = 1.0 / (1 << 28) as f32;
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// Calls an intrinsic.
@@ -54,8 +58,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
-        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().wrapping_add(at).cast()));
     }
 
     #[inline(always)]
@@ -582,17 +586,28 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_i8(self, x: &[u8; 16]) -> [__m256; 2] {
-        x!(widen_i8(_mm_loadu_si128(x.as_ptr().cast())))
+        let [low, high] = x!(high_bytes(twice(x)));
+        self.mul(self.to_f([low, high]), self.splat(I8))
     }
 
     #[inline(always)]
-    fn load_i4(self, x: &[u8; 16], high: bool) -> [__m256; 2] {
-        x!({
-            let bytes = _mm_loadu_si128(x.as_ptr().cast());
-            let bytes = if high { _mm_srli_epi16::<4>(bytes) } else { bytes };
-            let bytes = _mm_and_si128(bytes, _mm_set1_epi8(0x0f));
-            widen_i8(_mm_sub_epi8(bytes, _mm_set1_epi8(8)))
-        })
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> [__m256; 2] {
+        let [low, high] = x!(high_bytes(high_halves::<HIGH>(twice(x))));
+        self.mul(self.to_f([low, high]), self.splat(I4))
+    }
+
+    #[inline(always)]
+    fn scaled_i8(self, x: &[u8; 16], scale: [u8; 2]) -> [__m256; 2] {
+        let scale = self.mul(self.splat_f16(scale), self.splat(I8));
+        let [low, high] = x!(high_bytes(twice(x)));
+        self.mul(self.to_f([low, high]), scale)
+    }
+
+    #[inline(always)]
+    fn scaled_i4<const HIGH: bool>(self, x: &[u8; 16], scale: [u8; 2]) -> [__m256; 2] {
+        let scale = self.mul(self.splat_f16(scale), self.splat(I4));
+        let [low, high] = x!(high_bytes(high_halves::<HIGH>(twice(x))));
+        self.mul(self.to_f([low, high]), scale)
     }
 
     #[inline(always)]
