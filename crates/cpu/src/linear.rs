@@ -2,8 +2,8 @@
 //!
 //! Measured on two cores of Sapphire Rapids: few rows are bound by memory (`dot/pairs.rs` has the
 //! figures) and many by arithmetic (`panel.rs`). Row products win up to four activation rows,
-//! panels from eight, with Q4_K and Q8_0 alike. On two cores of Milan with AVX2 unpacking Q4_K costs
-//! as much as seventeen row products, and a row of a panel three quarters of one.
+//! panels from eight, with Q4_K and Q8_0 alike. On two cores of Milan with AVX2 unpacking Q4_K
+//! costs as much as seventeen row products, and a row of a panel three quarters of one.
 
 use crate::dot::{self, Ahead};
 use crate::exact;

@@ -248,20 +248,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_f16(self, x: [u8; 2]) -> Self::F {
         self.load_f16(&bytemuck::cast([x; 16]))
     }
-    /// What [`Simd::load_i8`] gives times a half, which is exact.
-    #[inline(always)]
-    fn scaled_i8(self, x: &[u8; 16], scale: [u8; 2]) -> Self::F {
-        self.mul(self.load_i8(x), self.splat_f16(scale))
-    }
     /// What [`Simd::load_i4`] gives times a half, which is exact.
     #[inline(always)]
     fn scaled_i4<const HIGH: bool>(self, x: &[u8; 16], scale: [u8; 2]) -> Self::F {
         self.mul(self.load_i4::<HIGH>(x), self.splat_f16(scale))
     }
-    /// Writes column `i` of `x` as row `i` of `y`.
+    /// Writes column `i` of `x` as row `i * stride` of `y`.
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        for (i, y) in y.iter_mut().enumerate() {
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        for (i, y) in y.iter_mut().step_by(stride).take(16).enumerate() {
             for (y, x) in y.iter_mut().zip(x) {
                 *y = x[i];
             }

@@ -81,7 +81,7 @@ impl Stored for Q8_0 {
     fn half<S: Simd, const SECOND: bool>(s: S, bytes: &[u8]) -> S::F {
         let block: &[u8; 34] = bytes.first_chunk().expect("a whole block");
         let q = block[if SECOND { 18 } else { 2 }..].first_chunk().expect("sixteen of 32");
-        s.scaled_i8(q, [block[0], block[1]])
+        s.mul(s.load_i8(q), s.splat_f16([block[0], block[1]]))
     }
 
     #[inline(always)]

@@ -24,9 +24,7 @@ impl Avx2 {
     }
 }
 
-/// What turns a byte that is the highest of four into its number.
-const I8: f32 = 1.0 / (1 << 24) as f32;
-/// The same for half a byte.
+/// What turns half a byte that is the highest of eight into its number.
 const I4: f32 = 1.0 / (1 << 28) as f32;
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
@@ -586,21 +584,18 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_i8(self, x: &[u8; 16]) -> [__m256; 2] {
-        let [low, high] = x!(high_bytes(twice(x)));
-        self.mul(self.to_f([low, high]), self.splat(I8))
+        // Both from memory: to take a register apart would be one more instruction.
+        let [low, high] = x!([
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast())),
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8).cast())),
+        ]);
+        self.to_f([low, high])
     }
 
     #[inline(always)]
     fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> [__m256; 2] {
         let [low, high] = x!(high_bytes(high_halves::<HIGH>(twice(x))));
         self.mul(self.to_f([low, high]), self.splat(I4))
-    }
-
-    #[inline(always)]
-    fn scaled_i8(self, x: &[u8; 16], scale: [u8; 2]) -> [__m256; 2] {
-        let scale = self.mul(self.splat_f16(scale), self.splat(I8));
-        let [low, high] = x!(high_bytes(twice(x)));
-        self.mul(self.to_f([low, high]), scale)
     }
 
     #[inline(always)]
@@ -616,7 +611,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        x!(super::turn::turn(x, y));
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        x!(super::turn::turn(x, y, stride));
     }
 }

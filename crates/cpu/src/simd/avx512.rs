@@ -566,7 +566,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        x!(super::turn::turn(x, y));
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        x!(super::turn::turn(x, y, stride));
     }
 }
