@@ -1,12 +1,13 @@
 //! Few queries: keys and values are read as they lie, each once for all of them.
 //!
 //! Measured on two cores of Milan with AVX2, which read 29 GB/s: one row, two heads of 128 to a key
-//! head, after 16,384 positions: 17 to 22 GB/s of halves (60 to 75%; 13 before) and 45 GFLOP/s of
+//! head, after 16,384 positions: 17 to 20 GB/s of halves (59 to 68%; 13 before) and 45 GFLOP/s of
 //! Q8_0, 39 of Q4_0 (33 and 31 before). What counts is instructions, which these loops now spend
 //! on widening and products alone, and that each line is asked for once, some microseconds ahead:
-//! without that halves take 1.3 times as long, with every second line too. In cache halves take
-//! 0.4 of the time, Q8_0 0.7. Pages of 2 MB would save a tenth. No gain: asking for the first
-//! cache, a group of keys side by side in registers, lanes before queries in the sums of values.
+//! without that halves take 1.3 times as long, with every second line too. In cache, by one
+//! thread, halves take 0.4 of the time and Q8_0 0.7. Pages of 2 MB would save a tenth. No gain:
+//! asking for the first cache, a group of keys side by side in registers, lanes before queries in
+//! the sums of values.
 
 use super::{GROUP, Page, Run, Tile, all_within, in_runs, union};
 use crate::simd::Simd;

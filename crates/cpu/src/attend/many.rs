@@ -5,8 +5,9 @@
 //! [`super::few`] adds them: sixteen sums of every sixteenth, then those as vectors fold.
 //!
 //! Measured on two cores of Milan with AVX2, which reach 195 GFLOP/s: a prompt of 512, two heads of
-//! 128 to a key head, 76 to 90 GFLOP/s (39 to 46%), 1.2 times as fast as with four queries to a
-//! value; before pages were widened once, 58. Products alone, all in the first cache, reach 110
+//! 128 to a key head, 74 to 85 GFLOP/s (38 to 44%); with four queries to a value, pages not read by
+//! blocks and queries scattered 62; before pages were widened once, less. Products alone, all in
+//! the first cache, reach 110
 //! (their eight steps to a sum end too often), sums of values 150; weights take a twelfth of the
 //! time, widening as much. No gain: keys as rows with a product's operand in memory, three queries
 //! to two lanes of values (which AVX2 moves from register to register), leaves without a loop.
