@@ -173,9 +173,12 @@ impl Tile {
         self.visible.push(visible);
         let lanes = self.padded / 16;
         let slots = &mut self.q[i / GROUP * lanes..][..lanes];
-        for (slot, q) in slots.iter_mut().zip(q.chunks(16)) {
-            slot[i % GROUP].fill(0.0);
-            slot[i % GROUP].iter_mut().zip(q).for_each(|(slot, q)| *slot = q * scale);
+        let (whole, rest) = q.as_chunks::<16>();
+        for (slot, q) in slots.iter_mut().zip(whole) {
+            slot[i % GROUP] = q.map(|q| q * scale);
+        }
+        if let Some(slot) = slots.get_mut(whole.len()) {
+            slot[i % GROUP] = std::array::from_fn(|i| rest.get(i).map_or(0.0, |q| q * scale));
         }
         self.all.begin(i, self.padded, sink);
     }
@@ -217,10 +220,10 @@ impl Tile {
             for first in (0..count).step_by(GROUP) {
                 let cached = cached.page::<P>(page);
                 match count - first {
-                    1 => self.few::<S, P, 1>(s, first, page, cached),
-                    2 => self.few::<S, P, 2>(s, first, page, cached),
-                    3 => self.few::<S, P, 3>(s, first, page, cached),
-                    _ => self.few::<S, P, GROUP>(s, first, page, cached),
+                    1 => self.few::<S, P, 1, 4>(s, first, page, cached),
+                    2 => self.few::<S, P, 2, 2>(s, first, page, cached),
+                    3 => self.few::<S, P, 3, 1>(s, first, page, cached),
+                    _ => self.few::<S, P, GROUP, 1>(s, first, page, cached),
                 }
             }
         }
@@ -275,10 +278,11 @@ fn weigh<S: Simd>(
                 s.store_n(rest, exp(s, s.sub(s.load_n(rest), s.splat(*largest))));
                 sum = s.add(sum, s.load_n(rest));
             }
-            let shrink = exp_one(s, before - *largest);
-            *total = total.mul_add(shrink, s.sum(sum));
-            // Times one nothing changes.
-            if shrink != 1.0 {
+            if before == *largest {
+                *total += s.sum(sum);
+            } else {
+                let shrink = exp_one(s, before - *largest);
+                *total = total.mul_add(shrink, s.sum(sum));
                 for lane in acc.as_chunks_mut::<16>().0 {
                     s.store(lane, s.mul(s.load(lane), s.splat(shrink)));
                 }

@@ -245,7 +245,7 @@ fn half(block: &[u8], at: usize) -> [u8; 4] {
 pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
     if let Some(part) = ahead.get(i * size..(i + 1) * size) {
         for line in part.chunks(64) {
-            s.prefetch(line);
+            s.prefetch(line, 0);
         }
     }
 }
@@ -255,7 +255,7 @@ pub fn fetch<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize) {
 fn fetch_quarter<S: Simd>(s: S, ahead: &[u8], i: usize, size: usize, j: usize) {
     if let Some(part) = ahead.get(i * size..(i + 1) * size) {
         for line in (j..size.div_ceil(64)).step_by(4) {
-            s.prefetch(&part[64 * line..]);
+            s.prefetch(part, 64 * line);
         }
     }
 }

@@ -93,7 +93,7 @@ pub enum Activations<'a> {
 pub fn warm<S: Simd>(s: S, weight: &Tensor, chunk: &Range<usize>) {
     let first = Ahead::new(weight.view(), chunk).before(chunk.start);
     for line in first[..first.len().min(MOST_WARM)].chunks(64) {
-        s.prefetch(line);
+        s.prefetch(line, 0);
     }
 }
 

@@ -162,7 +162,7 @@ fn multiply_blocks<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u
             let rows = [x.row(4 * i), x.row(4 * i + 1), x.row(4 * i + 2), x.row(4 * i + 3)];
             for r in 4 * i + 4..x.rows().min(4 * i + 8) {
                 for line in x.row(r).q[start * x.n..][..blocks.len() * x.n].chunks(64) {
-                    s.prefetch(bytemuck::cast_slice(line));
+                    s.prefetch(bytemuck::cast_slice(line), 0);
                 }
             }
             add::<S, 4, RUNS, OCTETS, MAX>(s, panel, form, rows, blocks.clone(), tile);
@@ -208,7 +208,7 @@ impl Panel {
                 *scale = S::run_scale(*number);
             }
         }
-        s.turn(bytemuck::cast_ref(scale), bytemuck::cast_mut(&mut self.scale[i]));
+        turn(s, scale, &mut self.scale[i]);
         if form.rest == 0 && !form.shape.mins {
             return;
         }
@@ -221,7 +221,7 @@ impl Panel {
                 *minima = lanes::<RUNS>(&rows.min[r], 1);
             }
         }
-        s.turn(bytemuck::cast_ref(sums), bytemuck::cast_mut(&mut self.sums[i]));
+        turn(s, sums, bytemuck::cast_mut(&mut self.sums[i]));
     }
 }
 
@@ -306,6 +306,13 @@ fn add_sums<S: Simd, const T: usize, const RUNS: usize>(
             products[t] = s.dot_i16(products[t], w, s.splat_i(lane(sums[t][8 * i + two])));
         }
     }
+}
+
+/// Turns integers.
+#[inline(always)]
+fn turn<S: Simd>(s: S, x: &[[i32; WIDTH]; 16], y: &mut [[i32; WIDTH]; 16]) {
+    let y: &mut [[f32; WIDTH]; 16] = bytemuck::cast_mut(y);
+    s.turn(bytemuck::cast_ref(x), y, 1);
 }
 
 /// Numbers of runs times a factor, of two sixteens to a lane. Scales are below 2^8 and what bytes

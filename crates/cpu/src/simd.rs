@@ -26,6 +26,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const FULL_U8: bool;
     /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
+    /// Activation rows from which unpacking weights pays off where rows have a kernel.
+    const PANEL_ROWS: usize = 6;
     /// Sixteen f32.
     type F: Copy;
     /// Sixteen i32.
@@ -44,8 +46,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
-    /// Asks for the cache line where `bytes` begin to be fetched.
-    fn prefetch(self, bytes: &[u8]);
+    /// Asks for the cache line of byte `at` to be fetched, which need not exist.
+    fn prefetch(self, bytes: &[u8], at: usize);
 
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::F;
@@ -266,16 +268,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen signed bytes, as f32.
     fn load_i8(self, x: &[u8; 16]) -> Self::F;
     /// The low halves of sixteen bytes, or the high ones, each less 8, as f32.
-    fn load_i4(self, x: &[u8; 16], high: bool) -> Self::F;
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> Self::F;
     /// The same little-endian half (IEEE binary16) in every lane, widened.
     #[inline(always)]
     fn splat_f16(self, x: [u8; 2]) -> Self::F {
         self.load_f16(&bytemuck::cast([x; 16]))
     }
-    /// Writes column `i` of `x` as row `i` of `y`.
+    /// What [`Simd::load_i4`] gives times a half, which is exact.
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        for (i, y) in y.iter_mut().enumerate() {
+    fn scaled_i4<const HIGH: bool>(self, x: &[u8; 16], scale: [u8; 2]) -> Self::F {
+        self.mul(self.load_i4::<HIGH>(x), self.splat_f16(scale))
+    }
+    /// Writes column `i` of `x` as row `i * stride` of `y`.
+    #[inline(always)]
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        for (i, y) in y.iter_mut().step_by(stride).take(16).enumerate() {
             for (y, x) in y.iter_mut().zip(x) {
                 *y = x[i];
             }

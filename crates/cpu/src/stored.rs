@@ -8,29 +8,48 @@ use blocks::{encode_q4_0, encode_q8_0};
 
 /// How a row is stored.
 pub trait Stored: Copy {
+    /// Bytes of 32 numbers.
+    const BLOCK: usize;
     /// Bytes of a row of so many numbers.
     fn row_bytes(dim: usize) -> usize;
-    /// Numbers `16 * k .. 16 * k + 16` of a row that has them.
-    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F;
+    /// The first sixteen numbers of the block that `bytes` begin with, or the second sixteen.
+    fn half<S: Simd, const SECOND: bool>(s: S, bytes: &[u8]) -> S::F;
     /// Numbers `16 * k ..` of a row, as many as it has, then zeros.
-    fn rest<S: Simd>(s: S, row: &[u8], k: usize) -> S::F;
+    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F;
     /// Stores a row.
     fn put<S: Simd>(s: S, row: &mut [u8], x: &[f32]);
+
+    /// The numbers of the block that `bytes` begin with.
+    #[inline(always)]
+    fn block<S: Simd>(s: S, bytes: &[u8]) -> [S::F; 2] {
+        let block = &bytes[..Self::BLOCK];
+        [Self::half::<S, false>(s, block), Self::half::<S, true>(s, block)]
+    }
+}
+
+/// Numbers `16 * k ..` of a row of blocks.
+#[inline(always)]
+fn lane<S: Simd, P: Stored>(s: S, row: &[u8], k: usize) -> S::F {
+    let block = &row[k / 2 * P::BLOCK..];
+    if k.is_multiple_of(2) { P::half::<S, false>(s, block) } else { P::half::<S, true>(s, block) }
 }
 
 impl<P: Plain> Stored for P {
+    const BLOCK: usize = 32 * P::BYTES;
+
     #[inline(always)]
     fn row_bytes(dim: usize) -> usize {
         dim * P::BYTES
     }
 
     #[inline(always)]
-    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
-        P::load(s, &row[16 * k * P::BYTES..][..16 * P::BYTES])
+    fn half<S: Simd, const SECOND: bool>(s: S, bytes: &[u8]) -> S::F {
+        let first = if SECOND { 16 * P::BYTES } else { 0 };
+        P::load(s, &bytes[first..first + 16 * P::BYTES])
     }
 
     #[inline(always)]
-    fn rest<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
+    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
         P::lane(s, row, k)
     }
 
@@ -50,28 +69,24 @@ pub struct Q8_0;
 #[derive(Clone, Copy, Debug)]
 pub struct Q4_0;
 
-/// Block `i` of a row.
-#[inline(always)]
-fn block<const N: usize>(row: &[u8], i: usize) -> &[u8; N] {
-    row[N * i..].first_chunk().expect("whole blocks")
-}
-
 impl Stored for Q8_0 {
+    const BLOCK: usize = 34;
+
     #[inline(always)]
     fn row_bytes(dim: usize) -> usize {
         dim / 32 * 34
     }
 
     #[inline(always)]
-    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
-        let block: &[u8; 34] = block(row, k / 2);
-        let q = block[2 + k % 2 * 16..].first_chunk().expect("sixteen of 32");
+    fn half<S: Simd, const SECOND: bool>(s: S, bytes: &[u8]) -> S::F {
+        let block: &[u8; 34] = bytes.first_chunk().expect("a whole block");
+        let q = block[if SECOND { 18 } else { 2 }..].first_chunk().expect("sixteen of 32");
         s.mul(s.load_i8(q), s.splat_f16([block[0], block[1]]))
     }
 
     #[inline(always)]
-    fn rest<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
-        Self::lane(s, row, k)
+    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
+        lane::<S, Self>(s, row, k)
     }
 
     #[inline(always)]
@@ -83,21 +98,23 @@ impl Stored for Q8_0 {
 }
 
 impl Stored for Q4_0 {
+    const BLOCK: usize = 18;
+
     #[inline(always)]
     fn row_bytes(dim: usize) -> usize {
         dim / 32 * 18
     }
 
     #[inline(always)]
-    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
-        let block: &[u8; 18] = block(row, k / 2);
+    fn half<S: Simd, const SECOND: bool>(s: S, bytes: &[u8]) -> S::F {
+        let block: &[u8; 18] = bytes.first_chunk().expect("a whole block");
         let q = block[2..].first_chunk().expect("sixteen bytes");
-        s.mul(s.load_i4(q, k % 2 == 1), s.splat_f16([block[0], block[1]]))
+        s.scaled_i4::<SECOND>(q, [block[0], block[1]])
     }
 
     #[inline(always)]
-    fn rest<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
-        Self::lane(s, row, k)
+    fn lane<S: Simd>(s: S, row: &[u8], k: usize) -> S::F {
+        lane::<S, Self>(s, row, k)
     }
 
     #[inline(always)]

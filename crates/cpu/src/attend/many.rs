@@ -4,8 +4,13 @@
 //! A score then needs no sum over lanes; its products are added in the order in which
 //! [`super::few`] adds them: sixteen sums of every sixteenth, then those as vectors fold.
 //!
-//! Measured on two cores of Milan with AVX2, which reach 200 GFLOP/s: a prompt of 512, two heads of
-//! 128 to a key head, 72 to 74 GFLOP/s (37%); before pages were widened once, 58 (29%).
+//! Measured on two cores of Milan with AVX2, which reach 195 GFLOP/s: a prompt of 512, two heads of
+//! 128 to a key head, 74 to 85 GFLOP/s (38 to 44%); with four queries to a value, pages not read by
+//! blocks and queries scattered 62; before pages were widened once, less. Products alone, all in
+//! the first cache, reach 110
+//! (their eight steps to a sum end too often), sums of values 150; weights take a twelfth of the
+//! time, widening as much. No gain: keys as rows with a product's operand in memory, three queries
+//! to two lanes of values (which AVX2 moves from register to register), leaves without a loop.
 
 use super::{GROUP, Page, Run, Tile, all_within, hull, in_runs, union, within};
 use crate::simd::Simd;
@@ -13,23 +18,25 @@ use crate::stored::Stored;
 use ops::PAGE;
 use std::ops::Range;
 
-/// Queries whose scores are computed together.
+/// Queries whose scores, or values, are added together.
 const ROWS: usize = 6;
-/// Queries whose values are added together: with one more, AVX2 would keep sums in memory.
-const GATHERED: usize = 4;
-/// Lanes of values that stay in the first cache while queries go by.
-const LANES: usize = 4;
+/// Lanes of values that are added together.
+const LANES: usize = 8;
 /// Lanes in the order in which their sums meet: 0 with 8, those with 4 and 12, and so on.
 const LEAVES: [usize; 16] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 
 /// A page in f32, and the queries as products with it want them.
 pub struct Wide {
-    /// Queries, (group of `ROWS`, padded / 16, 16, query of the group).
-    q: Vec<[[f32; ROWS]; 16]>,
+    /// Queries, (group of `ROWS`, leaf, padded / 16, query of the group).
+    q: Vec<[f32; ROWS]>,
     /// Scores of a group with sixteen keys, of which some queries may not exist.
     scores: [[f32; 16]; ROWS],
-    /// Keys, (PAGE / 16, padded / 16, 16 numbers, 16 keys).
-    keys: Vec<[[f32; 16]; 16]>,
+    /// Sums of 1, 2, 4 and 8 lanes that wait for their like.
+    waiting: [[[f32; 16]; ROWS]; 4],
+    /// Sixteen keys, (padded / 16, key, 16).
+    rows: Vec<[[f32; 16]; 16]>,
+    /// The same of a page, turned: (PAGE / 16, lane, padded / 16, 16 keys).
+    keys: Vec<[f32; 16]>,
     /// Values, (padded / 16, PAGE).
     values: Vec<[[f32; 16]; PAGE]>,
 }
@@ -38,9 +45,11 @@ impl Wide {
     /// Room for so many queries.
     pub fn new(queries: usize, padded: usize) -> Wide {
         Wide {
-            q: vec![[[0.0; ROWS]; 16]; queries.div_ceil(ROWS) * padded / 16],
+            q: vec![[0.0; ROWS]; queries.div_ceil(ROWS) * padded],
             scores: [[0.0; 16]; ROWS],
-            keys: vec![[[0.0; 16]; 16]; PAGE / 16 * padded / 16],
+            waiting: [[[0.0; 16]; ROWS]; 4],
+            rows: vec![[[0.0; 16]; 16]; padded / 16],
+            keys: vec![[0.0; 16]; PAGE / 16 * padded],
             values: vec![[[0.0; 16]; PAGE]; padded / 16],
         }
     }
@@ -48,9 +57,11 @@ impl Wide {
     /// Takes over queries from (group, lanes, query of the group, 16).
     pub fn turn_queries(&mut self, q: &[[[f32; 16]; GROUP]], count: usize, lanes: usize) {
         for i in 0..count {
-            let to = &mut self.q[i / ROWS * lanes..][..lanes];
-            for (to, q) in to.iter_mut().zip(&q[i / GROUP * lanes..]) {
-                to.iter_mut().zip(q[i % GROUP]).for_each(|(to, q)| to[i % ROWS] = q);
+            let to = &mut self.q[i / ROWS * 16 * lanes..][..16 * lanes];
+            for (k, q) in q[i / GROUP * lanes..][..lanes].iter().enumerate() {
+                for (leaf, lane) in LEAVES.into_iter().enumerate() {
+                    to[leaf * lanes + k][i % ROWS] = q[i % GROUP][lane];
+                }
             }
         }
     }
@@ -64,17 +75,17 @@ impl Wide {
         lanes: usize,
         wanted: &Range<usize>,
     ) {
-        let mut rows = [[0.0; 16]; 16];
+        let rows = &mut self.rows[..lanes];
         s.vectorize(
             #[inline(always)]
             || {
                 for sixteen in wanted.start / 16..wanted.end.div_ceil(16) {
-                    for k in 0..lanes {
-                        for (i, to) in rows.iter_mut().enumerate() {
-                            let row = &page.keys[(16 * sixteen + i) * page.row..][..page.row];
-                            s.store(to, lane::<S, P>(s, row, page.dim, k));
-                        }
-                        s.turn(&rows, &mut self.keys[sixteen * lanes + k]);
+                    let keys = page.keys[16 * sixteen * page.row..].chunks_exact(page.row);
+                    for (i, key) in keys.take(16).enumerate() {
+                        widen::<S, P, 16>(s, key, page.dim, i, rows);
+                    }
+                    for (k, rows) in rows.iter().enumerate() {
+                        s.turn(rows, &mut self.keys[16 * sixteen * lanes + k..], lanes);
                     }
                 }
             },
@@ -84,23 +95,40 @@ impl Wide {
     /// Widens the values at some positions.
     #[inline(never)]
     fn widen_values<S: Simd, P: Stored>(&mut self, s: S, page: &Page<'_>, wanted: &Range<usize>) {
+        let to = &mut self.values[..page.value_lanes];
         s.vectorize(
             #[inline(always)]
             || {
-                for p in wanted.clone() {
-                    let row = &page.values[p * page.row..][..page.row];
-                    for (k, to) in self.values[..page.value_lanes].iter_mut().enumerate() {
-                        s.store(&mut to[p % PAGE], lane::<S, P>(s, row, page.dim, k));
-                    }
+                let values = page.values[wanted.start * page.row..].chunks_exact(page.row);
+                for (p, value) in wanted.clone().zip(values) {
+                    widen::<S, P, PAGE>(s, value, page.dim, p, to);
                 }
             },
         );
     }
 }
 
+/// Widens the first lanes of a row to row `i` of each of `to`.
 #[inline(always)]
-fn lane<S: Simd, P: Stored>(s: S, row: &[u8], dim: usize, k: usize) -> S::F {
-    if 16 * (k + 1) <= dim { P::lane(s, row, k) } else { P::rest(s, row, k) }
+fn widen<S: Simd, P: Stored, const N: usize>(
+    s: S,
+    row: &[u8],
+    dim: usize,
+    i: usize,
+    to: &mut [[[f32; 16]; N]],
+) {
+    let blocks = to.len().min(dim / 16) / 2;
+    let (pairs, rest) = to.split_at_mut(2 * blocks);
+    for (to, block) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(row.chunks_exact(P::BLOCK)) {
+        let block = P::block(s, block);
+        for h in 0..2 {
+            // The remainder spares a check.
+            s.store(&mut to[h][i % N], block[h]);
+        }
+    }
+    for (k, to) in rest.iter_mut().enumerate() {
+        s.store(&mut to[i % N], P::lane(s, row, 2 * blocks + k));
+    }
 }
 
 impl Tile {
@@ -123,12 +151,14 @@ impl Tile {
         self.wide.widen_values::<S, P>(s, &cached, &wanted);
         for k in (0..cached.value_lanes).step_by(LANES) {
             let lanes = k..cached.value_lanes.min(k + LANES);
-            for first in (0..count).step_by(GATHERED) {
+            for first in (0..count).step_by(ROWS) {
                 match count - first {
                     1 => self.gather_wide::<S, 1>(s, first, page, lanes.clone()),
                     2 => self.gather_wide::<S, 2>(s, first, page, lanes.clone()),
                     3 => self.gather_wide::<S, 3>(s, first, page, lanes.clone()),
-                    _ => self.gather_wide::<S, GATHERED>(s, first, page, lanes.clone()),
+                    4 => self.gather_wide::<S, 4>(s, first, page, lanes.clone()),
+                    5 => self.gather_wide::<S, 5>(s, first, page, lanes.clone()),
+                    _ => self.gather_wide::<S, ROWS>(s, first, page, lanes.clone()),
                 }
             }
         }
@@ -143,8 +173,9 @@ impl Tile {
             return;
         }
         let lanes = self.padded / 16;
-        let q = &self.wide.q[first / ROWS * lanes..][..lanes];
-        products(s, q, &self.wide.keys[sixteen * lanes..][..lanes], &mut self.wide.scores);
+        let Wide { q, keys, waiting, scores, .. } = &mut self.wide;
+        let q = &q[first / ROWS * 16 * lanes..][..16 * lanes];
+        products(s, q, &keys[16 * sixteen * lanes..][..16 * lanes], waiting, scores);
         for (to, scores) in self.scores[rows].iter_mut().zip(&self.wide.scores) {
             to.as_chunks_mut().0[sixteen] = *scores;
         }
@@ -173,42 +204,55 @@ impl Tile {
     }
 }
 
-/// The products of queries with sixteen keys, both (padded / 16, 16, ...).
+/// The products of queries with sixteen keys, of as many lanes each.
 #[inline(never)]
 fn products<S: Simd>(
     s: S,
-    q: &[[[f32; ROWS]; 16]],
-    keys: &[[[f32; 16]; 16]],
+    q: &[[f32; ROWS]],
+    keys: &[[f32; 16]],
+    waiting: &mut [[[f32; 16]; ROWS]; 4],
     scores: &mut [[f32; 16]; ROWS],
 ) {
     s.vectorize(
         #[inline(always)]
-        || {
-            let zero = [s.splat(0.0); ROWS];
-            // Sums of 1, 2, 4 and 8 lanes that wait for their like; the last is the result.
-            let mut waiting = [zero; 5];
-            for (leaf, lane) in LEAVES.into_iter().enumerate() {
-                // The remainder spares checks.
-                let (lane, mut sums) = (lane % 16, zero);
-                for (q, keys) in q.iter().zip(keys) {
-                    let key = s.load(&keys[lane]);
-                    for i in 0..ROWS {
-                        sums[i] = s.fma(s.splat(q[lane][i]), key, sums[i]);
-                    }
-                }
-                let level = leaf.trailing_ones() as usize;
-                for other in &waiting[..level] {
-                    for i in 0..ROWS {
-                        sums[i] = s.add(other[i], sums[i]);
-                    }
-                }
-                waiting[level] = sums;
-            }
-            for (to, products) in scores.iter_mut().zip(waiting[4]) {
-                s.store(to, products);
-            }
+        || match q.len() / 16 {
+            // A number that is known spares the loop.
+            4 => add_leaves(s, q, keys, 4, waiting, scores),
+            8 => add_leaves(s, q, keys, 8, waiting, scores),
+            lanes => add_leaves(s, q, keys, lanes, waiting, scores),
         },
     );
+}
+
+#[inline(always)]
+fn add_leaves<S: Simd>(
+    s: S,
+    q: &[[f32; ROWS]],
+    keys: &[[f32; 16]],
+    lanes: usize,
+    waiting: &mut [[[f32; 16]; ROWS]; 4],
+    scores: &mut [[f32; 16]; ROWS],
+) {
+    for (leaf, lane) in LEAVES.into_iter().enumerate() {
+        let mut sums = [s.splat(0.0); ROWS];
+        let (q, keys) = (&q[leaf * lanes..][..lanes], &keys[lane * lanes..][..lanes]);
+        for (q, keys) in q.iter().zip(keys) {
+            let key = s.load(keys);
+            for i in 0..ROWS {
+                sums[i] = s.fma(s.splat(q[i]), key, sums[i]);
+            }
+        }
+        let level = leaf.trailing_ones() as usize;
+        for other in &waiting[..level] {
+            for i in 0..ROWS {
+                sums[i] = s.add(s.load(&other[i]), sums[i]);
+            }
+        }
+        let to = waiting.get_mut(level).unwrap_or(scores);
+        for i in 0..ROWS {
+            s.store(&mut to[i], sums[i]);
+        }
+    }
 }
 
 /// Adds lanes of the weighted values at some positions to those of `N` queries, `stride` apart.
@@ -233,8 +277,8 @@ fn add<S: Simd, const N: usize>(
                 for i in 0..N {
                     sums[i] = s.load(&acc[i * stride + k]);
                 }
-                for p in positions.clone() {
-                    let value = s.load(&values[p % PAGE]);
+                for (p, value) in positions.clone().zip(&values[positions.clone()]) {
+                    let value = s.load(value);
                     for i in 0..N {
                         // The remainder spares a check.
                         sums[i] = s.fma(s.splat(weights[i][p % PAGE]), value, sums[i]);

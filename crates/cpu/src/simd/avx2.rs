@@ -24,6 +24,8 @@ impl Avx2 {
     }
 }
 
+/// What turns half a byte that is the highest of eight into its number.
+const I4: f32 = 1.0 / (1 << 28) as f32;
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// Calls an intrinsic.
@@ -38,6 +40,7 @@ macro_rules! x {
 impl Simd for Avx2 {
     const NAME: &'static str = "AVX2";
     const FULL_U8: bool = false;
+    const PANEL_ROWS: usize = 24;
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type B = [__m256i; 2];
@@ -53,8 +56,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
-        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().wrapping_add(at).cast()));
     }
 
     #[inline(always)]
@@ -477,7 +480,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
-        x!(super::turn::turn(bytemuck::cast_ref(rows), bytemuck::cast_mut(octets)));
+        let octets: &mut [[f32; 16]; 16] = bytemuck::cast_mut(octets);
+        x!(super::turn::turn(bytemuck::cast_ref(rows), octets, 1));
     }
 
     #[inline(always)]
@@ -613,17 +617,25 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_i8(self, x: &[u8; 16]) -> [__m256; 2] {
-        x!(widen_i8(_mm_loadu_si128(x.as_ptr().cast())))
+        // Both from memory: to take a register apart would be one more instruction.
+        let [low, high] = x!([
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast())),
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8).cast())),
+        ]);
+        self.to_f([low, high])
     }
 
     #[inline(always)]
-    fn load_i4(self, x: &[u8; 16], high: bool) -> [__m256; 2] {
-        x!({
-            let bytes = _mm_loadu_si128(x.as_ptr().cast());
-            let bytes = if high { _mm_srli_epi16::<4>(bytes) } else { bytes };
-            let bytes = _mm_and_si128(bytes, _mm_set1_epi8(0x0f));
-            widen_i8(_mm_sub_epi8(bytes, _mm_set1_epi8(8)))
-        })
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> [__m256; 2] {
+        let [low, high] = x!(high_bytes(high_halves::<HIGH>(twice(x))));
+        self.mul(self.to_f([low, high]), self.splat(I4))
+    }
+
+    #[inline(always)]
+    fn scaled_i4<const HIGH: bool>(self, x: &[u8; 16], scale: [u8; 2]) -> [__m256; 2] {
+        let scale = self.mul(self.splat_f16(scale), self.splat(I4));
+        let [low, high] = x!(high_bytes(high_halves::<HIGH>(twice(x))));
+        self.mul(self.to_f([low, high]), scale)
     }
 
     #[inline(always)]
@@ -632,7 +644,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        x!(super::turn::turn(x, y));
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        x!(super::turn::turn(x, y, stride));
     }
 }

@@ -150,8 +150,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
-        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().cast()));
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().wrapping_add(at).cast()));
     }
 
     #[inline(always)]
@@ -576,10 +576,10 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load_i4(self, x: &[u8; 16], high: bool) -> __m512 {
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> __m512 {
         x!({
             let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()));
-            let bytes = if high { _mm512_srli_epi32::<4>(bytes) } else { bytes };
+            let bytes = if HIGH { _mm512_srli_epi32::<4>(bytes) } else { bytes };
             let low = _mm512_and_si512(bytes, _mm512_set1_epi32(15));
             _mm512_cvtepi32_ps(_mm512_sub_epi32(low, _mm512_set1_epi32(8)))
         })
@@ -592,11 +592,12 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
-        x!(super::turn::turn(bytemuck::cast_ref(rows), bytemuck::cast_mut(octets)));
+        let octets: &mut [[f32; 16]; 16] = bytemuck::cast_mut(octets);
+        x!(super::turn::turn(bytemuck::cast_ref(rows), octets, 1));
     }
 
     #[inline(always)]
-    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
-        x!(super::turn::turn(x, y));
+    fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+        x!(super::turn::turn(x, y, stride));
     }
 }

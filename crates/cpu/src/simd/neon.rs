@@ -72,11 +72,13 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
+    fn prefetch(self, bytes: &[u8], at: usize) {
         // SAFETY: a hint, which reads nothing.
         unsafe {
             std::arch::asm!(
-                "prfm pldl1keep, [{}]", in(reg) bytes.as_ptr(), options(nostack, readonly)
+                "prfm pldl1keep, [{}]",
+                in(reg) bytes.as_ptr().wrapping_add(at),
+                options(nostack, readonly)
             );
         }
     }
@@ -599,10 +601,10 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn load_i4(self, x: &[u8; 16], high: bool) -> [float32x4_t; 4] {
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> [float32x4_t; 4] {
         let low = x!({
             let bytes = vld1q_u8(x.as_ptr());
-            let low = if high { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) };
+            let low = if HIGH { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) };
             widen_i8(vsubq_s8(vreinterpretq_s8_u8(low), vdupq_n_s8(8)))
         });
         self.to_f(low)

@@ -68,7 +68,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &[u8]) {}
+    fn prefetch(self, _: &[u8], _: usize) {}
 
     #[inline(always)]
     fn splat(self, x: f32) -> [f32; 16] {
@@ -439,7 +439,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn load_i4(self, x: &[u8; 16], high: bool) -> [f32; 16] {
-        x.map(|x| f32::from(if high { x >> 4 } else { x & 15 }) - 8.0)
+    fn load_i4<const HIGH: bool>(self, x: &[u8; 16]) -> [f32; 16] {
+        x.map(|x| f32::from(if HIGH { x >> 4 } else { x & 15 }) - 8.0)
     }
 }

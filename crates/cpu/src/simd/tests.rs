@@ -242,12 +242,20 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("nibbles", of_b(s, s.nibbles(&packed, &from_fn(|i| x[i])))),
         ("flip", of_b(s, s.flip(s.load_b(w)))),
         ("load_i8", of(s, s.load_i8(&packed))),
-        ("load_i4", [false, true].map(|high| of(s, s.load_i4(&packed, high))).concat()),
+        (
+            "load_i4",
+            [of(s, s.load_i4::<false>(&packed)), of(s, s.load_i4::<true>(&packed))].concat(),
+        ),
+        ("scaled_i4", {
+            let scale = [w[0], w[1] & 0x7b];
+            let low = of(s, s.scaled_i4::<false>(&packed, scale));
+            [low, of(s, s.scaled_i4::<true>(&packed, scale))].concat()
+        }),
         ("splat_f16", of(s, s.splat_f16([w[0], w[1] & 0x7b]))),
         ("turn", {
             let square = from_fn(|i| from_fn(|j| f32::from(w[(5 * i + j) % 64]) + 0.5 * i as f32));
-            let mut turned = [[0.0; 16]; 16];
-            s.turn(&square, &mut turned);
+            let mut turned = [[0.0; 16]; 31];
+            s.turn(&square, &mut turned, 2);
             bits(turned.as_flattened())
         }),
         ("dot4_blocks of 15", blocks::<S, 15>(s, [w, u, x, w], x_above_least)),

@@ -3,11 +3,11 @@
 
 use std::arch::x86_64::*;
 
-/// Writes column `i` of `x` as row `i` of `y`: four squares of eight, each by pairs, then fours,
-/// then halves of registers.
+/// Writes column `i` of `x` as row `i * stride` of `y`: four squares of eight, each by pairs, then
+/// fours, then halves of registers.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-pub fn turn(x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
+pub fn turn(x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
     for down in [0, 8] {
         for across in [0, 8] {
             let mut rows = [_mm256_setzero_ps(); 8];
@@ -18,7 +18,9 @@ pub fn turn(x: &[[f32; 16]; 16], y: &mut [[f32; 16]; 16]) {
             let columns = square(rows);
             for i in 0..8 {
                 // SAFETY: as above.
-                unsafe { _mm256_storeu_ps(y[across + i].as_mut_ptr().add(down), columns[i]) };
+                unsafe {
+                    _mm256_storeu_ps(y[(across + i) * stride].as_mut_ptr().add(down), columns[i])
+                };
             }
         }
     }

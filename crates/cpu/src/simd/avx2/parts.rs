@@ -78,12 +78,43 @@ pub fn here(mut a: __m256i) -> __m256i {
     a
 }
 
-/// Sixteen signed bytes as f32.
+/// Sixteen bytes, which are given twice, each as the highest of four: to widen them with their
+/// signs would take twice as many instructions as to place them.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-pub fn widen_i8(x: __m128i) -> [__m256; 2] {
-    let high = _mm_unpackhi_epi64(x, x);
-    [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+pub fn high_bytes(x: __m256i) -> [__m256i; 2] {
+    let low = _mm256_setr_epi8(
+        -1, -1, -1, 0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1, 4, -1, -1, -1, 5,
+        -1, -1, -1, 6, -1, -1, -1, 7,
+    );
+    let high = _mm256_setr_epi8(
+        -1, -1, -1, 8, -1, -1, -1, 9, -1, -1, -1, 10, -1, -1, -1, 11, -1, -1, -1, 12, -1, -1, -1,
+        13, -1, -1, -1, 14, -1, -1, -1, 15,
+    );
+    [_mm256_shuffle_epi8(x, low), _mm256_shuffle_epi8(x, high)]
+}
+
+/// The low halves of bytes, or the high ones, each less 8, as the high halves.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn high_halves<const HIGH: bool>(x: __m256i) -> __m256i {
+    let mut signed = _mm256_xor_si256(x, _mm256_set1_epi8(0x88u8 as i8));
+    // SAFETY: no instruction at all. Without it the compiler would do this once for each half.
+    unsafe {
+        std::arch::asm!(
+            "/* {} */", inout(ymm_reg) signed, options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    let signed = if HIGH { signed } else { _mm256_slli_epi16::<4>(signed) };
+    _mm256_and_si256(signed, _mm256_set1_epi8(0xf0u8 as i8))
+}
+
+/// Sixteen bytes twice.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn twice(x: &[u8; 16]) -> __m256i {
+    // SAFETY: a reference to sixteen bytes.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(x.as_ptr().cast()) })
 }
 
 /// Two to the power of each lane.
