@@ -26,8 +26,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const FULL_U8: bool;
     /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
-    /// Activation rows from which unpacking weights pays off where rows have a kernel.
-    const PANEL_ROWS: usize = 6;
     /// Sixteen f32.
     type F: Copy;
     /// Sixteen i32.

@@ -40,7 +40,6 @@ macro_rules! x {
 impl Simd for Avx2 {
     const NAME: &'static str = "AVX2";
     const FULL_U8: bool = false;
-    const PANEL_ROWS: usize = 24;
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type B = [__m256i; 2];
