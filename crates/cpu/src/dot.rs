@@ -25,6 +25,14 @@ mod codes;
 mod eights;
 mod fives;
 mod generic;
+mod grids;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod iq4_xs;
 mod pairs;
 mod q2_k;
@@ -36,6 +44,7 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod runs;
+mod tq2_0;
 
 use crate::rounded::Rounded;
 use crate::simd::Simd;
@@ -46,6 +55,37 @@ use std::ops::Range;
 /// up to four weight rows and their products.
 #[inline(always)]
 pub fn multiply<S: Simd>(
+    s: S,
+    weight: &Tensor,
+    chunk: Range<usize>,
+    x: &Rounded<'_>,
+    put: impl FnMut(usize, usize, &[f32]),
+) {
+    macro_rules! runs {
+        ($format:ty, $bytes:literal) => {
+            runs::multiply::<S, $format, $bytes>(s, weight.view(), chunk, x, put)
+        };
+    }
+    match weight.kind {
+        Kind::Q2_K => runs!(q2_k::Q2K, 84),
+        Kind::Q3_K => runs!(q3_k::Q3K, 110),
+        Kind::Q6_K => runs!(q6_k::Q6K, 210),
+        Kind::IQ1_S => runs!(iq1_s::IQ1S, 50),
+        Kind::IQ1_M => runs!(iq1_m::IQ1M, 56),
+        Kind::IQ2_XXS => runs!(iq2_xxs::IQ2XXS, 66),
+        Kind::IQ2_XS => runs!(iq2_xs::IQ2XS, 74),
+        Kind::IQ2_S => runs!(iq2_s::IQ2S, 82),
+        Kind::IQ3_XXS => runs!(iq3_xxs::IQ3XXS, 98),
+        Kind::IQ3_S => runs!(iq3_s::IQ3S, 110),
+        Kind::IQ4_XS => runs!(iq4_xs::IQ4XS, 136),
+        Kind::TQ2_0 => runs!(tq2_0::TQ20, 66),
+        _ => one_by_one(s, weight, chunk, x, put),
+    }
+}
+
+/// The same for formats of which each activation row is multiplied by itself.
+#[inline(always)]
+fn one_by_one<S: Simd>(
     s: S,
     weight: &Tensor,
     chunk: Range<usize>,
@@ -78,10 +118,10 @@ pub fn multiply<S: Simd>(
             })
         };
     }
-    macro_rules! long {
-        ($module:ident, $format:ty, $bytes:literal) => {
+    macro_rules! eights {
+        ($format:ty, $bytes:literal) => {
             fours!(x, rows, ahead => {
-                $module::dot4::<S, $format, $bytes>(s, blocks(view, rows, count), x, ahead)
+                eights::dot4::<S, $format, $bytes>(s, blocks(view, rows, count), x, ahead)
             })
         };
     }
@@ -93,12 +133,8 @@ pub fn multiply<S: Simd>(
         Kind::Q8_0 => pairs!(255, q8_0::Q8_0),
         Kind::IQ4_NL => pairs!(255, codes::IQ4NL),
         Kind::MXFP4 => pairs!(31, codes::MXFP4),
-        Kind::Q2_K => long!(runs, q2_k::Q2K, 84),
-        Kind::Q3_K => long!(runs, q3_k::Q3K, 110),
-        Kind::Q4_K => long!(eights, q4_k::Q4K, 144),
-        Kind::Q5_K => long!(eights, q5_k::Q5K, 176),
-        Kind::Q6_K => long!(runs, q6_k::Q6K, 210),
-        Kind::IQ4_XS => long!(runs, iq4_xs::IQ4XS, 136),
+        Kind::Q4_K => eights!(q4_k::Q4K, 144),
+        Kind::Q5_K => eights!(q5_k::Q5K, 176),
         Kind::Affine(affine) if affine.bits == 4 => fours!(x, rows, ahead => {
             let rows = affine4::Affine4::new(affine, four!(r => view.row(rows[r])), count);
             pairs::dot4::<S, _, 15>(s, rows, x, ahead)
@@ -115,7 +151,9 @@ pub fn is_direct(kind: Kind) -> bool {
         Kind::Affine(affine) => affine.bits == 4,
         Kind::Q4_0 | Kind::Q4_1 | Kind::Q5_0 | Kind::Q5_1 | Kind::Q8_0 => true,
         Kind::IQ4_NL | Kind::IQ4_XS | Kind::MXFP4 => true,
-        Kind::Q2_K | Kind::Q3_K | Kind::Q4_K | Kind::Q5_K | Kind::Q6_K => true,
+        Kind::Q2_K | Kind::Q3_K | Kind::Q4_K | Kind::Q5_K | Kind::Q6_K | Kind::TQ2_0 => true,
+        Kind::IQ1_S | Kind::IQ1_M | Kind::IQ2_XXS | Kind::IQ2_XS | Kind::IQ2_S => true,
+        Kind::IQ3_XXS | Kind::IQ3_S => true,
         _ => false,
     }
 }

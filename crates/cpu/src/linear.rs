@@ -6,7 +6,7 @@
 //! costs as much as seventeen row products, and a row of a panel three quarters of one.
 
 use crate::dot::{self, Ahead};
-use crate::exact;
+use crate::exact::{self, Unpacked};
 use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
@@ -32,15 +32,13 @@ pub struct Scratch {
     panel: Panel,
     /// Sums of sixteen weight rows, (rows, 16).
     acc: Vec<[f32; 16]>,
-    /// Four decoded weight rows.
-    decoded: Vec<f32>,
+    unpacked: Box<Unpacked>,
 }
 
 impl Scratch {
-    /// Room for `rows` activation rows of up to `cols` values.
-    pub fn new(rows: usize, cols: usize) -> Scratch {
-        let (acc, decoded) = (vec![[0.0; 16]; rows], vec![0.0; 4 * cols]);
-        Scratch { panel: Panel::default(), acc, decoded }
+    /// Room for `rows` activation rows.
+    pub fn new(rows: usize) -> Scratch {
+        Scratch { panel: Panel::default(), acc: vec![[0.0; 16]; rows], unpacked: Unpacked::new() }
     }
 }
 
@@ -113,14 +111,8 @@ pub fn chunk<S: Simd>(
 ) {
     match x {
         Activations::Exact(x) => {
-            let ahead = Ahead::new(weight.view(), &chunk);
-            for first in chunk.clone().step_by(4) {
-                let count = 4.min(chunk.end - first);
-                let (ahead, decoded) = (ahead.from(first), &mut scratch.decoded);
-                exact::multiply(s, weight, first, x, decoded, ahead, |m, four| {
-                    target.put(m, first, &four[..count]);
-                });
-            }
+            let put = |m, first, four: &[f32]| target.put(m, first, four);
+            exact::multiply(s, weight, chunk, x, &mut scratch.unpacked, put);
         }
         Activations::Fast(x) if rows < panel_rows::<S>(weight.kind) => {
             dot::multiply(s, weight, chunk, x, |m, first, four| target.put(m, first, four));
