@@ -4,6 +4,13 @@
 //! operations in the same order however many activation rows take part, so that a row's bits
 //! depend on itself only. For few activation rows weights are widened as they are read; for many
 //! a panel of eight weight rows is unpacked to f32 once for 48 of them.
+//!
+//! Versions tried with AVX2 on two cores of Milan, F16, 1024 weights of a row with one activation
+//! row from the nearest caches, then each of 48:
+//! - four rows' loop amid the rest, 16 sums of four activation rows: 90 ns, as sums went through
+//!   memory, and 116 ns;
+//! - the loop as a function of its own, six sums at a time: 43 ns (memory delivers the weights in
+//!   150) and 32 ns, 64% of the peak of 20.5.
 
 use crate::dot::Ahead;
 use crate::plain::{Bf16, F16, F32, Plain};

@@ -15,18 +15,24 @@ impl Runs<84> for Q2K {
 
     #[inline(always)]
     fn scales<S: Simd>(s: S, block: &[u8; 84]) -> S::K {
-        let bytes: &[u8; 16] = block.first_chunk().expect("sixteen bytes");
-        s.scales_i8(&bytes.map(|byte| (byte & 0x0f) as i8))
+        s.scales_i8(&low_halves(block, 0))
     }
 
     #[inline(always)]
     fn minima<S: Simd>(s: S, block: &[u8; 84]) -> S::K {
-        let bytes: &[u8; 16] = block.first_chunk().expect("sixteen bytes");
-        s.scales_i8(&bytes.map(|byte| (byte >> 4) as i8))
+        s.scales_i8(&low_halves(block, 4))
     }
 
     #[inline(always)]
     fn weights<S: Simd>(s: S, block: &[u8; 84], j: usize) -> S::B {
         pairs_of_bits(s, block[16..].first_chunk().expect("64 bytes"), j)
     }
+}
+
+/// The low halves of sixteen bytes, which are shifted before.
+#[inline(always)]
+fn low_halves(block: &[u8; 84], shift: u32) -> [i8; 16] {
+    const LOW: u128 = u128::from_le_bytes([0x0f; 16]);
+    let bytes = u128::from_le_bytes(*block.first_chunk().expect("sixteen bytes"));
+    bytemuck::cast((bytes >> shift & LOW).to_le_bytes())
 }

@@ -530,18 +530,15 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16] {
-        let mut numbers = [0; 16];
         x!({
             let bits = _mm256_setr_epi16(
                 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768,
             );
             let low = _mm256_cvtepu8_epi16(_mm_loadu_si128(low.as_ptr().cast()));
             let set = _mm256_and_si256(_mm256_set1_epi16(high as i16), bits);
-            let set = _mm256_cmpeq_epi16(set, bits);
-            let ninth = _mm256_and_si256(set, _mm256_set1_epi16(256));
-            _mm256_storeu_si256(numbers.as_mut_ptr().cast(), _mm256_or_si256(low, ninth));
-        });
-        numbers
+            let ninth = _mm256_slli_epi16::<8>(_mm256_abs_epi16(_mm256_cmpeq_epi16(set, bits)));
+            words(_mm256_or_si256(low, ninth))
+        })
     }
 
     #[inline(always)]

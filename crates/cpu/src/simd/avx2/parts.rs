@@ -147,6 +147,30 @@ pub fn here_f32(a: __m256) -> __m256 {
     _mm256_castsi256_ps(here(_mm256_castps_si256(a)))
 }
 
+/// Sixteen words, by way of four numbers: the compiler would extract each of them, for which there
+/// are two units only.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn words(x: __m256i) -> [u16; 16] {
+    let (low, high) = (_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+    let mut fours = [0; 4];
+    fours[0] = _mm_cvtsi128_si64(low);
+    fours[1] = _mm_extract_epi64::<1>(low);
+    fours[2] = _mm_cvtsi128_si64(high);
+    fours[3] = _mm_extract_epi64::<1>(high);
+    for four in &mut fours {
+        // SAFETY: no instruction at all.
+        unsafe {
+            std::arch::asm!(
+                "/* {} */",
+                inout(reg) * four,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+    }
+    bytemuck::cast(fours)
+}
+
 /// Sixteen signed bytes as f32.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
