@@ -9,7 +9,7 @@ mod affine;
 mod bits;
 mod block;
 mod bytes;
-mod grids;
+pub mod grids;
 mod indexed;
 mod ints;
 mod iq1_m;

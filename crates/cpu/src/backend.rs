@@ -174,7 +174,7 @@ impl Loaded {
         let gathered = attention::gathered_room(&program, &sizes, threads);
         let own = || {
             Mutex::new(Own {
-                scratch: Scratch::new(rows.max(TILE), widest),
+                scratch: Scratch::new(rows.max(TILE)),
                 tile: Tile::new(queries, dim),
                 frequencies: vec![0.0; half],
                 cos: vec![0.0; half],

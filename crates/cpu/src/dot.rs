@@ -20,11 +20,19 @@ macro_rules! four {
     }};
 }
 
-/// What reads each format from its own layout, given to one of four macros: blocks of 32 with their
-/// largest byte and the type of four rows; blocks of 256 with their module, type and bytes; MLX's
-/// four bits; all others.
+/// What reads each format from its own layout, given to a macro for its sort: blocks of 32 with
+/// their largest byte and the type of four rows; blocks of 256 with their type and bytes, those of
+/// grids and the like apart, which are long in unpacking; MLX's four bits; all others.
 macro_rules! by_format {
-    ($kind:expr, $pairs:ident, $long:ident, $affine4:ident, $other:ident) => {
+    (
+        $kind:expr,
+        $pairs:ident,
+        $eights:ident,
+        $runs:ident,
+        $grids:ident,
+        $affine4:ident,
+        $other:ident
+    ) => {
         match $kind {
             Kind::Q4_0 => $pairs!(15, q4_0::Q4_0),
             Kind::Q4_1 => $pairs!(15, q4_1::Q4_1),
@@ -33,12 +41,20 @@ macro_rules! by_format {
             Kind::Q8_0 => $pairs!(255, q8_0::Q8_0),
             Kind::IQ4_NL => $pairs!(255, codes::IQ4NL),
             Kind::MXFP4 => $pairs!(31, codes::MXFP4),
-            Kind::Q2_K => $long!(runs, q2_k::Q2K, 84),
-            Kind::Q3_K => $long!(runs, q3_k::Q3K, 110),
-            Kind::Q4_K => $long!(eights, q4_k::Q4K, 144),
-            Kind::Q5_K => $long!(eights, q5_k::Q5K, 176),
-            Kind::Q6_K => $long!(runs, q6_k::Q6K, 210),
-            Kind::IQ4_XS => $long!(runs, iq4_xs::IQ4XS, 136),
+            Kind::Q4_K => $eights!(q4_k::Q4K, 144),
+            Kind::Q5_K => $eights!(q5_k::Q5K, 176),
+            Kind::Q2_K => $runs!(q2_k::Q2K, 84),
+            Kind::Q3_K => $runs!(q3_k::Q3K, 110),
+            Kind::Q6_K => $runs!(q6_k::Q6K, 210),
+            Kind::IQ4_XS => $runs!(iq4_xs::IQ4XS, 136),
+            Kind::IQ1_S => $grids!(iq1_s::IQ1S, 50),
+            Kind::IQ1_M => $grids!(iq1_m::IQ1M, 56),
+            Kind::IQ2_XXS => $grids!(iq2_xxs::IQ2XXS, 66),
+            Kind::IQ2_XS => $grids!(iq2_xs::IQ2XS, 74),
+            Kind::IQ2_S => $grids!(iq2_s::IQ2S, 82),
+            Kind::IQ3_XXS => $grids!(iq3_xxs::IQ3XXS, 98),
+            Kind::IQ3_S => $grids!(iq3_s::IQ3S, 110),
+            Kind::TQ2_0 => $grids!(tq2_0::TQ20, 66),
             Kind::Affine(affine) if affine.bits == 4 => $affine4!(affine),
             _ => $other!(),
         }
@@ -50,6 +66,14 @@ mod codes;
 mod eights;
 mod fives;
 mod generic;
+mod grids;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod iq4_xs;
 mod pairs;
 mod q2_k;
@@ -61,6 +85,7 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod runs;
+mod tq2_0;
 pub mod unpack;
 
 use crate::rounded::Rounded;
@@ -104,11 +129,16 @@ pub fn multiply<S: Simd>(
             })
         };
     }
-    macro_rules! long {
-        ($module:ident, $format:ty, $bytes:literal) => {
+    macro_rules! eights {
+        ($format:ty, $bytes:literal) => {
             fours!(x, rows, ahead => {
-                $module::dot4::<S, $format, $bytes>(s, blocks(view, rows, count), x, ahead)
+                eights::dot4::<S, $format, $bytes>(s, blocks(view, rows, count), x, ahead)
             })
+        };
+    }
+    macro_rules! runs {
+        ($format:ty, $bytes:literal) => {
+            runs::multiply::<S, $format, $bytes>(s, view, chunk, x, put)
         };
     }
     macro_rules! affine4 {
@@ -126,22 +156,29 @@ pub fn multiply<S: Simd>(
             })
         };
     }
-    by_format!(kind, pairs, long, affine4, other)
+    by_format!(kind, pairs, eights, runs, runs, affine4, other)
 }
 
-/// Whether a format is read from its own layout, and not unpacked first.
-pub fn is_direct(kind: Kind) -> bool {
-    macro_rules! yes {
+/// Activation rows from which unpacking sixteen weight rows for them all pays off.
+pub fn panel_rows(kind: Kind) -> usize {
+    macro_rules! four {
         ($($format:tt)*) => {
-            true
+            4
         };
     }
-    macro_rules! no {
+    // A panel unpacks these one by one, a row product eight at a time.
+    macro_rules! grids {
+        ($($format:tt)*) => {
+            16
+        };
+    }
+    // These are unpacked one by one anyway.
+    macro_rules! other {
         () => {
-            false
+            2
         };
     }
-    by_format!(kind, yes, yes, yes, no)
+    by_format!(kind, four, four, four, grids, four, other)
 }
 
 /// The order of sixty-four weights, of two blocks of 32.

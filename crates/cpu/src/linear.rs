@@ -6,12 +6,12 @@
 //! Q4_0 169 and 120, IQ4_XS 206 and 152, Q3_K 234 and 165.
 
 use crate::dot::{self, Ahead};
-use crate::exact;
+use crate::exact::{self, Unpacked};
 use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
 use crate::simd::Simd;
-use blocks::{Kind, Tensor};
+use blocks::Tensor;
 use std::ops::Range;
 
 /// Weight rows in a chunk of work, of `rows` in all: some twelve chunks for each thread, so that
@@ -21,26 +21,18 @@ pub fn chunk_rows(rows: usize, threads: usize) -> usize {
     (rows / (12 * threads)).next_multiple_of(16).clamp(16, 256)
 }
 
-/// Activation rows from which unpacking sixteen weight rows pays off.
-pub fn panel_rows(kind: Kind) -> usize {
-    // Formats without a kernel of their own are unpacked anew for each row.
-    if dot::is_direct(kind) { 4 } else { 2 }
-}
-
 /// A thread's own memory for products.
 pub struct Scratch {
     panel: Panel,
     /// Sums of sixteen weight rows, (rows, 16).
     acc: Vec<[f32; 16]>,
-    /// Four decoded weight rows.
-    decoded: Vec<f32>,
+    unpacked: Box<Unpacked>,
 }
 
 impl Scratch {
-    /// Room for `rows` activation rows of up to `cols` values.
-    pub fn new(rows: usize, cols: usize) -> Scratch {
-        let (acc, decoded) = (vec![[0.0; 16]; rows], vec![0.0; 4 * cols]);
-        Scratch { panel: Panel::default(), acc, decoded }
+    /// Room for `rows` activation rows.
+    pub fn new(rows: usize) -> Scratch {
+        Scratch { panel: Panel::default(), acc: vec![[0.0; 16]; rows], unpacked: Unpacked::new() }
     }
 }
 
@@ -113,16 +105,10 @@ pub fn chunk<S: Simd>(
 ) {
     match x {
         Activations::Exact(x) => {
-            let ahead = Ahead::new(weight.view(), &chunk);
-            for first in chunk.clone().step_by(4) {
-                let count = 4.min(chunk.end - first);
-                let (ahead, decoded) = (ahead.from(first), &mut scratch.decoded);
-                exact::multiply(s, weight, first, x, decoded, ahead, |m, four| {
-                    target.put(m, first, &four[..count]);
-                });
-            }
+            let put = |m, first, four: &[f32]| target.put(m, first, four);
+            exact::multiply(s, weight, chunk, x, &mut scratch.unpacked, put);
         }
-        Activations::Fast(x) if rows < panel_rows(weight.kind) => {
+        Activations::Fast(x) if rows < dot::panel_rows(weight.kind) => {
             dot::multiply(s, weight, chunk, x, |m, first, four| target.put(m, first, four));
         }
         Activations::Fast(x) => {

@@ -6,6 +6,13 @@ use crate::simd::Simd;
 pub trait Plain: Copy {
     /// Bytes of a number.
     const BYTES: usize;
+    /// The bytes of sixteen numbers.
+    type Lanes: Copy;
+
+    /// A row in sixteens, as many as are whole.
+    fn lanes(row: &[u8]) -> &[Self::Lanes];
+    /// Sixteen numbers.
+    fn wide<S: Simd>(s: S, lanes: &Self::Lanes) -> S::F;
     /// Sixteen numbers.
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F;
     /// Stores up to sixteen numbers.
@@ -56,6 +63,17 @@ const FIXED: &str = "sixteen numbers";
 
 impl Plain for F32 {
     const BYTES: usize = 4;
+    type Lanes = [u8; 64];
+
+    #[inline(always)]
+    fn lanes(row: &[u8]) -> &[[u8; 64]] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(s: S, lanes: &[u8; 64]) -> S::F {
+        s.load_f32(lanes)
+    }
 
     #[inline(always)]
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
@@ -74,6 +92,17 @@ impl Plain for F32 {
 
 impl Plain for F16 {
     const BYTES: usize = 2;
+    type Lanes = [u8; 32];
+
+    #[inline(always)]
+    fn lanes(row: &[u8]) -> &[[u8; 32]] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(s: S, lanes: &[u8; 32]) -> S::F {
+        s.load_f16(lanes)
+    }
 
     #[inline(always)]
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
@@ -88,6 +117,17 @@ impl Plain for F16 {
 
 impl Plain for Bf16 {
     const BYTES: usize = 2;
+    type Lanes = [u8; 32];
+
+    #[inline(always)]
+    fn lanes(row: &[u8]) -> &[[u8; 32]] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(s: S, lanes: &[u8; 32]) -> S::F {
+        s.load_bf16(lanes)
+    }
 
     #[inline(always)]
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::attend::Tile;
+use crate::dot;
 use crate::experts::Mixture;
 use crate::linear::{self, Scratch, Target};
 use crate::recurrent::Recurrence;
@@ -252,7 +253,7 @@ impl<S: Simd> Kernels for Thread<'_, S> {
             Some((part, weight, chunk * size..weight.rows.min((chunk + 1) * size)))
         };
         if let Some((_, weight, range)) = find(self.id * total / work.threads)
-            && rows < linear::panel_rows(weight.kind)
+            && rows < dot::panel_rows(weight.kind)
         {
             linear::warm(s, weight, &range);
         }

@@ -44,6 +44,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
+    /// The same as a function of its own, which has all registers to itself.
+    fn apart<R>(self, f: impl FnOnce() -> R) -> R;
+
     /// Asks for the cache line of byte `at` to be fetched, which need not exist.
     fn prefetch(self, bytes: &[u8], at: usize);
 
@@ -95,6 +98,26 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn largest(self, a: Self::F) -> f32;
     /// The sums of four vectors, each folded in the one order.
     fn sum4(self, a: [Self::F; 4]) -> [f32; 4];
+
+    /// Adds the products of four rows of `w` with `T` rows of `x`, all of the same length, to sums
+    /// of sixteen lanes: column after column, each rounded once.
+    #[inline(always)]
+    fn add_products<const T: usize>(
+        self,
+        sums: &mut [[[f32; 16]; 4]; T],
+        w: [&[[f32; 16]]; 4],
+        x: [&[[f32; 16]]; T],
+    ) {
+        for (sums, x) in sums.iter_mut().zip(x) {
+            for (sum, w) in sums.iter_mut().zip(w) {
+                let mut lanes = self.load(sum);
+                for (w, x) in w.iter().zip(x) {
+                    lanes = self.fma(self.load(w), self.load(x), lanes);
+                }
+                self.store(sum, lanes);
+            }
+        }
+    }
 
     /// The same value in every lane.
     fn splat_i(self, x: i32) -> Self::I;
@@ -155,6 +178,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     ) -> [Self::I; 4];
     /// Sixteen scales.
     fn scales_i8(self, x: &[i8; 16]) -> Self::K;
+    /// What [`Simd::scales_i8`] was given.
+    fn numbers(self, scales: Self::K) -> [i16; 16];
     /// Sixteen sums, in the order of scales.
     fn sums(self, x: &[i16; 16]) -> Self::K;
     /// Adds the products of `sums` and `scales`, in whatever lanes suit.
@@ -225,6 +250,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_h(self, x: &[u8; 32]) -> Self::H;
     /// The same byte everywhere.
     fn splat_h(self, x: u8) -> Self::H;
+    /// Four times eight bytes, the lowest first.
+    fn eights_h(self, x: [u64; 4]) -> Self::H;
+    /// Eight times four bytes, the lowest first.
+    fn fours_h(self, low: [u32; 4], high: [u32; 4]) -> Self::H;
+    /// Each byte, up to 127, negated where its bit is set.
+    fn signed(self, a: Self::H, signs: u32) -> Self::H;
+    /// Sixteen numbers of nine bits, of which `high` has the highest.
+    fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16];
     /// Bitwise and.
     fn and(self, a: Self::H, b: Self::H) -> Self::H;
     /// Bitwise or.

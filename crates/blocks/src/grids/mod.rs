@@ -8,13 +8,18 @@ mod iq3;
 
 use crate::bits::{MASKS, each_byte};
 
-/// Coordinates plus 1.
-pub(crate) static IQ1: [u64; 2048] = eights(&iq1::IQ1, [0, 1, 2, 0]);
-pub(crate) static IQ2_XXS: [u64; 256] = eights(&iq2::IQ2_XXS, [8, 25, 43, 0]);
-pub(crate) static IQ2_XS: [u64; 512] = eights(&iq2::IQ2_XS, [8, 25, 43, 0]);
-pub(crate) static IQ2_S: [u64; 1024] = eights(&iq2::IQ2_S, [8, 25, 43, 0]);
-pub(crate) static IQ3_XXS: [u32; 256] = fours(&iq3::IQ3_XXS, [4, 12, 20, 28, 36, 44, 52, 62]);
-pub(crate) static IQ3_S: [u32; 512] = fours(&iq3::IQ3_S, [1, 3, 5, 7, 9, 11, 13, 15]);
+/// The points of IQ1_S and IQ1_M; coordinates plus 1.
+pub static IQ1: [u64; 2048] = eights(&iq1::IQ1, [0, 1, 2, 0]);
+/// The points of IQ2_XXS; magnitudes of their coordinates.
+pub static IQ2_XXS: [u64; 256] = eights(&iq2::IQ2_XXS, [8, 25, 43, 0]);
+/// The points of IQ2_XS; magnitudes of their coordinates.
+pub static IQ2_XS: [u64; 512] = eights(&iq2::IQ2_XS, [8, 25, 43, 0]);
+/// The points of IQ2_S; magnitudes of their coordinates.
+pub static IQ2_S: [u64; 1024] = eights(&iq2::IQ2_S, [8, 25, 43, 0]);
+/// The points of IQ3_XXS; magnitudes of their coordinates.
+pub static IQ3_XXS: [u32; 256] = fours(&iq3::IQ3_XXS, [4, 12, 20, 28, 36, 44, 52, 62]);
+/// The points of IQ3_S; magnitudes of their coordinates.
+pub static IQ3_S: [u32; 512] = fours(&iq3::IQ3_S, [1, 3, 5, 7, 9, 11, 13, 15]);
 
 /// Eight coordinates with the signs in `signs` (a set bit is a minus), plus `off`.
 ///

@@ -14,14 +14,12 @@ use blocks::IQ4_CODEBOOK;
 pub struct IQ4XS;
 
 impl Runs<136> for IQ4XS {
-    const OFF: i16 = 0;
     const ORDER: Order = Order::Sixteens;
     const SIGNED: bool = true;
-    const D: usize = 0;
 
     /// Of runs a and b of each 64 weights: a, b, a, b.
     #[inline(always)]
-    fn scales(block: &[u8; 136]) -> [i8; 16] {
+    fn scales<S: Simd>(s: S, block: &[u8; 136]) -> S::K {
         let high = u64::from(u16::from_le_bytes([block[2], block[3]]));
         let low = u64::from(u32::from_le_bytes([block[4], block[5], block[6], block[7]]));
         // Moved to a byte each by halves.
@@ -34,7 +32,7 @@ impl Runs<136> for IQ4XS {
         let bytes = low | high << 4;
         // Each pair twice.
         let pairs = |x: u64| (x & 0xffff | (x & 0xffff_0000) << 16) * 0x0001_0001;
-        less_32([pairs(bytes & 0xffff_ffff), pairs(bytes >> 32)])
+        s.scales_i8(&less_32([pairs(bytes & 0xffff_ffff), pairs(bytes >> 32)]))
     }
 
     #[inline(always)]

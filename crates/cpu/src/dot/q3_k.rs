@@ -15,7 +15,7 @@ impl Runs<110> for Q3K {
 
     /// Low halves of all sixteen in eight bytes, then their pairs of high bits in four.
     #[inline(always)]
-    fn scales(block: &[u8; 110]) -> [i8; 16] {
+    fn scales<S: Simd>(s: S, block: &[u8; 110]) -> S::K {
         const HALVES: u64 = u64::from_le_bytes([0x0f; 8]);
         const PAIRS: u64 = u64::from_le_bytes([0x03; 8]);
         let low = u64::from_le_bytes(block[96..104].try_into().expect("eight bytes"));
@@ -23,7 +23,7 @@ impl Runs<110> for Q3K {
         // Bits 0 and 1 of each byte belong to the first four scales, bits 2 and 3 to the next.
         let high = u64::from(high) | u64::from(high >> 2) << 32;
         let first = low & HALVES | (high & PAIRS) << 4;
-        less_32([first, low >> 4 & HALVES | (high >> 4 & PAIRS) << 4])
+        s.scales_i8(&less_32([first, low >> 4 & HALVES | (high >> 4 & PAIRS) << 4]))
     }
 
     #[inline(always)]

@@ -15,8 +15,10 @@ impl Runs<210> for Q6K {
     const D: usize = 208;
 
     #[inline(always)]
-    fn scales(block: &[u8; 210]) -> [i8; 16] {
-        bytemuck::cast::<[u8; 16], _>(block[192..208].try_into().expect("sixteen scales"))
+    fn scales<S: Simd>(s: S, block: &[u8; 210]) -> S::K {
+        s.scales_i8(bytemuck::cast_ref(
+            block[192..208].first_chunk::<16>().expect("sixteen scales"),
+        ))
     }
 
     #[inline(always)]

@@ -83,20 +83,28 @@ impl Unpacked {
                 };
             }
             macro_rules! long {
-                ($module:ident, $format:ty, $bytes:literal) => {{
+                ($unpack:expr, $format:ty, $bytes:literal) => {{
                     let rows = blocks::<$bytes>(view, rows, count);
                     for r in 0..4 {
                         let ([a, b, c, d], at) = (&mut self.q, 4 * four + r);
                         let q = [&mut a[at], &mut b[at], &mut c[at], &mut d[at]];
-                        let numbers =
-                            $module::unpack::<S, $format, $bytes>(s, &rows[r][block], q, shape.sub);
-                        [self.scale[at], self.min[at]] = numbers;
+                        [self.scale[at], self.min[at]] = $unpack(s, &rows[r][block], q, shape.sub);
                     }
                     put(s, halves(s, &rows, block, <$format>::D), &mut self.d[0], four);
                     if let Some(at) = <$format>::DMIN {
                         put(s, halves(s, &rows, block, at), &mut self.dmin[0], four);
                     }
                 }};
+            }
+            macro_rules! eights {
+                ($format:ty, $bytes:literal) => {
+                    long!(eights::unpack::<S, $format, $bytes>, $format, $bytes)
+                };
+            }
+            macro_rules! runs {
+                ($format:ty, $bytes:literal) => {
+                    long!(runs::unpack::<S, $format, $bytes>, $format, $bytes)
+                };
             }
             macro_rules! affine4 {
                 ($affine:ident) => {{
@@ -105,11 +113,11 @@ impl Unpacked {
                 }};
             }
             macro_rules! other {
-                () => {
+                ($($format:tt)*) => {
                     self.any::<S>(from, four, block)
                 };
             }
-            by_format!(kind, pairs, long, affine4, other);
+            by_format!(kind, pairs, eights, runs, other, affine4, other);
         }
     }
 

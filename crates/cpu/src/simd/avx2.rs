@@ -55,6 +55,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn apart<R>(self, f: impl FnOnce() -> R) -> R {
+        x!(apart(f))
+    }
+
+    #[inline(always)]
     fn prefetch(self, bytes: &[u8], at: usize) {
         x!(_mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().wrapping_add(at).cast()));
     }
@@ -113,6 +118,10 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn store_n(self, y: &mut [f32], x: [__m256; 2]) {
+        // Masked stores take a dozen times as long on some processors.
+        if let Ok(y) = y.try_into() {
+            return self.store(y, x);
+        }
         let n = y.len();
         x!({
             _mm256_maskstore_ps(y.as_mut_ptr(), mask(n, 0), x[0]);
@@ -230,6 +239,17 @@ impl Simd for Avx2 {
     fn sum4(self, a: [[__m256; 2]; 4]) -> [f32; 4] {
         let sums = x!(transpose_sum([fold8_4(a[0]), fold8_4(a[1]), fold8_4(a[2]), fold8_4(a[3])]));
         self.q_store(sums)
+    }
+
+    /// Two weight rows at a time: twelve sums and what they need fit the registers.
+    #[inline(always)]
+    fn add_products<const T: usize>(
+        self,
+        sums: &mut [[[f32; 16]; 4]; T],
+        w: [&[[f32; 16]]; 4],
+        x: [&[[f32; 16]]; T],
+    ) {
+        x!(add_products(sums, w, x));
     }
 
     #[inline(always)]
@@ -381,6 +401,19 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn numbers(self, scales: __m256i) -> [i16; 16] {
+        let mut numbers = [0; 16];
+        x!({
+            let (even, odd) =
+                (_mm256_castsi256_si128(scales), _mm256_extracti128_si256::<1>(scales));
+            let low = _mm_unpacklo_epi16(even, odd);
+            let both = _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), low);
+            _mm256_storeu_si256(numbers.as_mut_ptr().cast(), both);
+        });
+        numbers
+    }
+
+    #[inline(always)]
     fn sums(self, x: &[i16; 16]) -> __m256i {
         x!({
             let order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
@@ -496,6 +529,49 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn splat_h(self, x: u8) -> __m256i {
         x!(_mm256_set1_epi8(x as i8))
+    }
+
+    #[inline(always)]
+    fn eights_h(self, x: [u64; 4]) -> __m256i {
+        x!(_mm256_setr_epi64x(x[0] as i64, x[1] as i64, x[2] as i64, x[3] as i64))
+    }
+
+    #[inline(always)]
+    fn fours_h(self, low: [u32; 4], high: [u32; 4]) -> __m256i {
+        let ([a, b, c, d], [e, f, g, h]) = (low, high);
+        x!(_mm256_set_m128i(
+            _mm_setr_epi32(e as i32, f as i32, g as i32, h as i32),
+            _mm_setr_epi32(a as i32, b as i32, c as i32, d as i32),
+        ))
+    }
+
+    #[inline(always)]
+    fn signed(self, a: __m256i, signs: u32) -> __m256i {
+        x!({
+            let places = _mm256_setr_epi64x(
+                0,
+                0x0101_0101_0101_0101,
+                0x0202_0202_0202_0202,
+                0x0303_0303_0303_0303,
+            );
+            let bits = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
+            let bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(signs as i32), places);
+            let negative = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits);
+            _mm256_sign_epi8(a, _mm256_or_si256(negative, _mm256_set1_epi8(1)))
+        })
+    }
+
+    #[inline(always)]
+    fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16] {
+        x!({
+            let bits = _mm256_setr_epi16(
+                1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768,
+            );
+            let low = _mm256_cvtepu8_epi16(_mm_loadu_si128(low.as_ptr().cast()));
+            let set = _mm256_and_si256(_mm256_set1_epi16(high as i16), bits);
+            let ninth = _mm256_slli_epi16::<8>(_mm256_abs_epi16(_mm256_cmpeq_epi16(set, bits)));
+            words(_mm256_or_si256(low, ninth))
+        })
     }
 
     #[inline(always)]

@@ -40,6 +40,12 @@ fn enter<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[inline(never)]
+fn apart<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 /// Lane i + lane i + 8.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 #[inline]
@@ -147,6 +153,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
         x!(enter(f))
+    }
+
+    #[inline(always)]
+    fn apart<R>(self, f: impl FnOnce() -> R) -> R {
+        x!(apart(f))
     }
 
     #[inline(always)]
@@ -385,6 +396,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn numbers(self, scales: __m512i) -> [i16; 16] {
+        let mut fours = [[0; 4]; 4];
+        x!(_mm256_storeu_si256(fours.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(scales)));
+        std::array::from_fn(|i| fours[i % 4][i / 4])
+    }
+
+    #[inline(always)]
     fn sums(self, x: &[i16; 16]) -> __m512i {
         x!({
             let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -458,6 +476,39 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn splat_h(self, x: u8) -> __m256i {
         x!(_mm256_set1_epi8(x as i8))
+    }
+
+    #[inline(always)]
+    fn eights_h(self, x: [u64; 4]) -> __m256i {
+        x!(_mm256_setr_epi64x(x[0] as i64, x[1] as i64, x[2] as i64, x[3] as i64))
+    }
+
+    #[inline(always)]
+    fn fours_h(self, low: [u32; 4], high: [u32; 4]) -> __m256i {
+        let ([a, b, c, d], [e, f, g, h]) = (low, high);
+        x!(_mm256_set_m128i(
+            _mm_setr_epi32(e as i32, f as i32, g as i32, h as i32),
+            _mm_setr_epi32(a as i32, b as i32, c as i32, d as i32),
+        ))
+    }
+
+    #[inline(always)]
+    fn signed(self, a: __m256i, signs: u32) -> __m256i {
+        x!(_mm256_mask_sub_epi8(a, signs, _mm256_setzero_si256(), a))
+    }
+
+    #[inline(always)]
+    fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16] {
+        let mut numbers = [0; 16];
+        x!({
+            let low = _mm256_cvtepu8_epi16(_mm_loadu_si128(low.as_ptr().cast()));
+            let numbers = numbers.as_mut_ptr().cast();
+            _mm256_storeu_si256(
+                numbers,
+                _mm256_mask_add_epi16(low, high, low, _mm256_set1_epi16(256)),
+            );
+        });
+        numbers
     }
 
     #[inline(always)]

@@ -72,6 +72,11 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn apart<R>(self, f: impl FnOnce() -> R) -> R {
+        if MATRIX { x!(alone_matrix(f)) } else { x!(alone(f)) }
+    }
+
+    #[inline(always)]
     fn prefetch(self, bytes: &[u8], at: usize) {
         // SAFETY: a hint, which reads nothing.
         unsafe {
@@ -253,6 +258,16 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
+    fn add_products<const T: usize>(
+        self,
+        sums: &mut [[[f32; 16]; 4]; T],
+        w: [&[[f32; 16]]; 4],
+        x: [&[[f32; 16]]; T],
+    ) {
+        x!(add_products(sums, w, x));
+    }
+
+    #[inline(always)]
     fn splat_i(self, x: i32) -> [int32x4_t; 4] {
         x!([vdupq_n_s32(x); 4])
     }
@@ -341,6 +356,15 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn scales_i8(self, x: &[i8; 16]) -> [int32x4_t; 4] {
         x!(widen_i8(vld1q_s8(x.as_ptr())))
+    }
+
+    #[inline(always)]
+    fn numbers(self, scales: [int32x4_t; 4]) -> [i16; 16] {
+        let mut numbers = [0; 16];
+        for (four, scales) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(scales) {
+            x!(vst1_s16(four.as_mut_ptr(), vmovn_s32(scales)));
+        }
+        numbers
     }
 
     #[inline(always)]
@@ -485,6 +509,51 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn splat_h(self, x: u8) -> [uint8x16_t; 2] {
         x!([vdupq_n_u8(x); 2])
+    }
+
+    #[inline(always)]
+    fn eights_h(self, x: [u64; 4]) -> [uint8x16_t; 2] {
+        x!([
+            vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(x[0]), vcreate_u64(x[1]))),
+            vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(x[2]), vcreate_u64(x[3]))),
+        ])
+    }
+
+    #[inline(always)]
+    fn fours_h(self, low: [u32; 4], high: [u32; 4]) -> [uint8x16_t; 2] {
+        x!([
+            vreinterpretq_u8_u32(vld1q_u32(low.as_ptr())),
+            vreinterpretq_u8_u32(vld1q_u32(high.as_ptr())),
+        ])
+    }
+
+    #[inline(always)]
+    fn signed(self, a: [uint8x16_t; 2], signs: u32) -> [uint8x16_t; 2] {
+        x!({
+            let bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040_2010_0804_0201));
+            let signs = vreinterpretq_u8_u32(vdupq_n_u32(signs));
+            let eight = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+            let first = vtstq_u8(vqtbl1q_u8(signs, eight), bits);
+            let last = vtstq_u8(vqtbl1q_u8(signs, vorrq_u8(eight, vdupq_n_u8(2))), bits);
+            [negated(a[0], first), negated(a[1], last)]
+        })
+    }
+
+    #[inline(always)]
+    fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16] {
+        let mut numbers = [0; 16];
+        x!({
+            let bits = vcombine_u16(
+                vcreate_u16(0x0008_0004_0002_0001),
+                vcreate_u16(0x0080_0040_0020_0010),
+            );
+            let (low, ninth) = (vld1q_u8(low.as_ptr()), vdupq_n_u16(256));
+            let first = vandq_u16(vtstq_u16(vdupq_n_u16(high), bits), ninth);
+            let last = vandq_u16(vtstq_u16(vdupq_n_u16(high >> 8), bits), ninth);
+            vst1q_u16(numbers.as_mut_ptr(), vorrq_u16(first, vmovl_u8(vget_low_u8(low))));
+            vst1q_u16(numbers.as_mut_ptr().add(8), vorrq_u16(last, vmovl_high_u8(low)));
+        });
+        numbers
     }
 
     #[inline(always)]

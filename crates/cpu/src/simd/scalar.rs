@@ -68,6 +68,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn apart<R>(self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+
+    #[inline(always)]
     fn prefetch(self, _: &[u8], _: usize) {}
 
     #[inline(always)]
@@ -274,6 +279,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn numbers(self, scales: [i16; 16]) -> [i16; 16] {
+        scales
+    }
+
+    #[inline(always)]
     fn sums(self, x: &[i16; 16]) -> [i16; 16] {
         *x
     }
@@ -345,6 +355,26 @@ impl Simd for Scalar {
     #[inline(always)]
     fn splat_h(self, x: u8) -> [u8; 32] {
         [x; 32]
+    }
+
+    #[inline(always)]
+    fn eights_h(self, x: [u64; 4]) -> [u8; 32] {
+        bytemuck::cast(x.map(u64::to_le_bytes))
+    }
+
+    #[inline(always)]
+    fn fours_h(self, low: [u32; 4], high: [u32; 4]) -> [u8; 32] {
+        bytemuck::cast([low, high].map(|four| four.map(u32::to_le_bytes)))
+    }
+
+    #[inline(always)]
+    fn signed(self, a: [u8; 32], signs: u32) -> [u8; 32] {
+        from_fn(|i| if signs >> i & 1 == 1 { a[i].wrapping_neg() } else { a[i] })
+    }
+
+    #[inline(always)]
+    fn ninth_bits(self, low: &[u8; 16], high: u16) -> [u16; 16] {
+        from_fn(|i| u16::from(low[i]) | (high >> i & 1) << 8)
     }
 
     #[inline(always)]

@@ -159,6 +159,7 @@ fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
         ("largest", bits(&[s.largest(a)])),
         ("sum4", bits(&s.sum4([a, b, c, d]))),
         ("exp", of(s, exp(s, a))),
+        ("add_products", [products::<S, 1>(s, x), products::<S, 3>(s, x)].concat()),
         ("q_load", bits(&s.q_store(s.q_load([x[0][0], x[0][1], x[0][2], x[0][3]])))),
         ("q_scale", bits(&s.q_store(s.q_scale(s.q_load([x[0][0]; 4]), x[1][0])))),
         ("q_fma", {
@@ -196,6 +197,10 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
             bits(&[s.q_store(minima), s.q_store(s.sum4_i(dots))].concat())
         }),
         ("scales_u8", sum_of(s.dot_sums(zero, s.sums(&words), s.scales_u8(eight)))),
+        ("numbers", {
+            let scales = s.scales_i8(&small.map(|x| x as i8));
+            bits(&s.numbers(scales).map(f32::from))
+        }),
         ("scales_i8", sum_of(s.dot_sums(a, s.sums(&words), s.scales_i8(&small.map(|x| x as i8))))),
         ("load_f16", of(s, s.load_f16(thirty_two))),
         ("load_bf16", of(s, s.load_bf16(thirty_two))),
@@ -209,6 +214,8 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
     let (h, g) = (s.load_h(&from_fn(|i| w[i])), s.load_h(&from_fn(|i| x[i])));
     let packed: [u8; 16] = from_fn(|i| w[i]);
     let small = s.load_b(&w.map(|w| w & 63));
+    let eights = bytemuck::cast::<[u8; 64], [[u8; 8]; 8]>(*w).map(u64::from_le_bytes);
+    let fours = bytemuck::cast::<[u8; 64], [[u8; 4]; 16]>(*x).map(u32::from_le_bytes);
     let sum_of = |x: S::I| bits(&s.q_store(s.sum4_i([x; 4])));
     let x_above_least = s.load_s(&above_least);
     vec![
@@ -223,6 +230,10 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("or", of_h(s, s.or(h, g))),
         ("shr", of_h(s, s.shr(h, shift))),
         ("shl", of_h(s, s.shl(h, shift))),
+        ("eights_h", of_h(s, s.eights_h(from_fn(|i| eights[i])))),
+        ("fours_h", of_h(s, s.fours_h(from_fn(|i| fours[i]), from_fn(|i| fours[4 + i])))),
+        ("signed", of_h(s, s.signed(s.load_h(&from_fn(|i| w[i] & 0x7f)), fours[9]))),
+        ("ninth_bits", s.ninth_bits(&packed, fours[10] as u16).map(u32::from).to_vec()),
         ("sixteens", of_b(s, s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| x[i])))),
         ("sixteens_s", of_b(s, s.sixteens_s(&any))),
         ("even_odd_s", of_b(s, s.even_odd_s(&any))),
@@ -278,6 +289,15 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
             (0..4).flat_map(|j| sum_of(four_runs(s, small, s.load_s(&any), scales, j))).collect()
         }),
     ]
+}
+
+/// The sums of four rows with `T`, of two lanes each.
+fn products<S: Simd, const T: usize>(s: S, x: &[[f32; 16]; 4]) -> Vec<u32> {
+    let mut sums = [[x[0], x[1], x[2], x[3]]; T];
+    let rows: [[[f32; 16]; 2]; 4] = from_fn(|r| [x[r], x[(r + 1) % 4]]);
+    let [a, b, c, d] = rows.each_ref().map(<[_; 2]>::as_slice);
+    s.add_products(&mut sums, [a, b, c, d], from_fn(|t| [d, a, c][t]));
+    bits(sums.as_flattened().as_flattened())
 }
 
 /// The sums of a row, of which four are the same.

@@ -10,6 +10,12 @@ pub fn enter<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline(never)]
+pub fn apart<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 /// Lane i + lane i + 8, then i + 4.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
@@ -27,6 +33,62 @@ pub fn transpose_sum(a: [__m128; 4]) -> __m128 {
     let even = _mm_shuffle_ps::<0b10_00_10_00>(ab, cd);
     let odd = _mm_shuffle_ps::<0b11_01_11_01>(ab, cd);
     _mm_add_ps(even, odd)
+}
+
+/// [`crate::simd::Simd::add_products`].
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+#[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
+pub fn add_products<const T: usize>(
+    sums: &mut [[[f32; 16]; 4]; T],
+    w: [&[[f32; 16]]; 4],
+    x: [&[[f32; 16]]; T],
+) {
+    let n = w[0].len();
+    let w = [&w[0][..n], &w[1][..n], &w[2][..n], &w[3][..n]];
+    let mut x = x;
+    for x in &mut x {
+        *x = &x[..n];
+    }
+    for pair in [0, 2] {
+        let mut acc = [[[_mm256_setzero_ps(); 2]; 2]; T];
+        for t in 0..T {
+            for r in 0..2 {
+                let sum = &sums[t][pair + r];
+                acc[t][r] = [eight_f32(sum, 0), eight_f32(sum, 1)];
+            }
+        }
+        for k in 0..n {
+            for half in 0..2 {
+                let a = eight_f32(&w[pair][k], half);
+                let b = eight_f32(&w[pair + 1][k], half);
+                for t in 0..T {
+                    let x = eight_f32(&x[t][k], half);
+                    acc[t][0][half] = here_f32(_mm256_fmadd_ps(a, x, acc[t][0][half]));
+                    acc[t][1][half] = here_f32(_mm256_fmadd_ps(b, x, acc[t][1][half]));
+                }
+            }
+        }
+        for t in 0..T {
+            for r in 0..2 {
+                let [low, high] = acc[t][r];
+                let to = sums[t][pair + r].as_mut_ptr();
+                // SAFETY: sixteen numbers.
+                unsafe {
+                    _mm256_storeu_ps(to, low);
+                    _mm256_storeu_ps(to.add(8), high);
+                }
+            }
+        }
+    }
+}
+
+/// One half of sixteen numbers.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn eight_f32(x: &[f32; 16], half: usize) -> __m256 {
+    // SAFETY: eight numbers.
+    unsafe { _mm256_loadu_ps(x.as_chunks::<8>().0[half].as_ptr()) }
 }
 
 /// The sums of four vectors of eight integers, as f32.
@@ -76,6 +138,37 @@ pub fn here(mut a: __m256i) -> __m256i {
         std::arch::asm!("/* {} */", inout(ymm_reg) a, options(nomem, nostack, preserves_flags));
     }
     a
+}
+
+/// The same of f32.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn here_f32(a: __m256) -> __m256 {
+    _mm256_castsi256_ps(here(_mm256_castps_si256(a)))
+}
+
+/// Sixteen words, by way of four numbers: the compiler would extract each of them, for which there
+/// are two units only.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn words(x: __m256i) -> [u16; 16] {
+    let (low, high) = (_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+    let mut fours = [0; 4];
+    fours[0] = _mm_cvtsi128_si64(low);
+    fours[1] = _mm_extract_epi64::<1>(low);
+    fours[2] = _mm_cvtsi128_si64(high);
+    fours[3] = _mm_extract_epi64::<1>(high);
+    for four in &mut fours {
+        // SAFETY: no instruction at all.
+        unsafe {
+            std::arch::asm!(
+                "/* {} */",
+                inout(reg) * four,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+    }
+    bytemuck::cast(fours)
 }
 
 /// Sixteen bytes, which are given twice, each as the highest of four: to widen them with their

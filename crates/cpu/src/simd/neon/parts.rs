@@ -15,6 +15,81 @@ pub fn enter_matrix<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+#[target_feature(enable = "neon,dotprod")]
+#[inline(never)]
+pub fn alone<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[target_feature(enable = "neon,dotprod,i8mm")]
+#[inline(never)]
+pub fn alone_matrix<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// [`crate::simd::Simd::add_products`], eight lanes after the other eight: 24 sums and what they
+/// need fit the registers.
+#[target_feature(enable = "neon")]
+#[inline]
+#[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
+pub fn add_products<const T: usize>(
+    sums: &mut [[[f32; 16]; 4]; T],
+    w: [&[[f32; 16]]; 4],
+    mut x: [&[[f32; 16]]; T],
+) {
+    let n = w[0].len();
+    let w = [&w[0][..n], &w[1][..n], &w[2][..n], &w[3][..n]];
+    for x in &mut x {
+        *x = &x[..n];
+    }
+    for half in 0..2 {
+        let mut acc = [[[vdupq_n_f32(0.0); 2]; 4]; T];
+        for t in 0..T {
+            for r in 0..4 {
+                acc[t][r] = [quarter(&sums[t][r], 2 * half), quarter(&sums[t][r], 2 * half + 1)];
+            }
+        }
+        for k in 0..n {
+            for q in 0..2 {
+                let mut values = [vdupq_n_f32(0.0); T];
+                for t in 0..T {
+                    values[t] = quarter(&x[t][k], 2 * half + q);
+                }
+                for r in 0..4 {
+                    let w = quarter(&w[r][k], 2 * half + q);
+                    for t in 0..T {
+                        acc[t][r][q] = vfmaq_f32(acc[t][r][q], w, values[t]);
+                    }
+                }
+            }
+        }
+        for t in 0..T {
+            for r in 0..4 {
+                for q in 0..2 {
+                    let to = &mut sums[t][r].as_chunks_mut::<4>().0[2 * half + q];
+                    // SAFETY: a reference to four numbers.
+                    unsafe { vst1q_f32(to.as_mut_ptr(), acc[t][r][q]) };
+                }
+            }
+        }
+    }
+}
+
+/// Four of sixteen numbers.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn quarter(x: &[f32; 16], i: usize) -> float32x4_t {
+    // SAFETY: a reference to four numbers.
+    unsafe { vld1q_f32(x.as_chunks::<4>().0[i].as_ptr()) }
+}
+
+/// The bytes, negated where `negative` has all bits set.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn negated(a: uint8x16_t, negative: uint8x16_t) -> uint8x16_t {
+    vsubq_u8(veorq_u8(a, negative), negative)
+}
+
 /// Sixteen bytes as i32.
 #[target_feature(enable = "neon")]
 #[inline]
