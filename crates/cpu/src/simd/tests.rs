@@ -234,22 +234,6 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("fours_h", of_h(s, s.fours_h(from_fn(|i| fours[i]), from_fn(|i| fours[4 + i])))),
         ("signed", of_h(s, s.signed(s.load_h(&from_fn(|i| w[i] & 0x7f)), fours[9]))),
         ("ninth_bits", s.ninth_bits(&packed, fours[10] as u16).map(u32::from).to_vec()),
-        ("sixteens", of_b(s, s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| x[i])))),
-        ("sixteens_s", of_b(s, s.sixteens_s(&any))),
-        ("even_odd_s", of_b(s, s.even_odd_s(&any))),
-        ("store_b", {
-            let mut bytes = [0; 64];
-            s.store_b(&mut bytes, s.load_b(x));
-            bits(&bytes.map(f32::from))
-        }),
-        ("undo_sixteens", {
-            let sixteens = s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| w[32 + i]));
-            [of_b(s, s.undo_sixteens(s.load_b(x))), of_b(s, s.undo_sixteens(sixteens))].concat()
-        }),
-        ("undo_even_odd", {
-            let undone = s.undo_even_odd(s.even_odd_s(&any));
-            [of_b(s, s.undo_even_odd(s.load_b(w))), of_b(s, undone)].concat()
-        }),
         ("nibbles", of_b(s, s.nibbles(&packed, &from_fn(|i| x[i])))),
         ("flip", of_b(s, s.flip(s.load_b(w)))),
         ("load_i8", of(s, s.load_i8(&packed))),
@@ -263,12 +247,6 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
             [low, of(s, s.scaled_i4::<true>(&packed, scale))].concat()
         }),
         ("splat_f16", of(s, s.splat_f16([w[0], w[1] & 0x7b]))),
-        ("turn", {
-            let square = from_fn(|i| from_fn(|j| f32::from(w[(5 * i + j) % 64]) + 0.5 * i as f32));
-            let mut turned = [[0.0; 16]; 31];
-            s.turn(&square, &mut turned, 2);
-            bits(turned.as_flattened())
-        }),
         ("dot4_blocks of 15", blocks::<S, 15>(s, [w, u, x, w], x_above_least)),
         ("dot4_blocks of 31", blocks::<S, 31>(s, [w, u, x, w], x_above_least)),
         ("dot4_blocks of 63", blocks::<S, 63>(s, [w, u, x, w], x_above_least)),
@@ -287,6 +265,47 @@ fn byte_results<S: Simd>(s: S, [w, u, x]: &[[u8; 64]; 3], acc: &[i32; 16], shift
         ("dot_runs i8", {
             let scales = s.scales_i8(&from_fn(|i| x[i] as i8));
             (0..4).flat_map(|j| sum_of(four_runs(s, small, s.load_s(&any), scales, j))).collect()
+        }),
+    ]
+}
+
+/// What only moves bytes.
+fn order_results<S: Simd>(s: S, w: &[u8; 64], x: &[u8; 64]) -> Results {
+    let any = x.map(|x| x as i8);
+    vec![
+        ("sixteens", of_b(s, s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| x[i])))),
+        ("sixteens_s", of_b(s, s.sixteens_s(&any))),
+        ("even_odd_s", of_b(s, s.even_odd_s(&any))),
+        ("store_b", {
+            let mut bytes = [0; 64];
+            s.store_b(&mut bytes, s.load_b(x));
+            bits(&bytes.map(f32::from))
+        }),
+        ("undo_sixteens", {
+            let sixteens = s.sixteens(&from_fn(|i| w[i]), &from_fn(|i| w[32 + i]));
+            [of_b(s, s.undo_sixteens(s.load_b(x))), of_b(s, s.undo_sixteens(sixteens))].concat()
+        }),
+        ("undo_even_odd", {
+            let undone = s.undo_even_odd(s.even_odd_s(&any));
+            [of_b(s, s.undo_even_odd(s.load_b(w))), of_b(s, undone)].concat()
+        }),
+        ("turn", {
+            let square = from_fn(|i| from_fn(|j| f32::from(w[(5 * i + j) % 64]) + 0.5 * i as f32));
+            let mut turned = [[0.0; 16]; 31];
+            s.turn(&square, &mut turned, 2);
+            bits(turned.as_flattened())
+        }),
+        ("to_octets", {
+            let rows = from_fn(|r| from_fn(|c| w[(r * 7 + c) % 64] ^ x[(c * 5 + r) % 64]));
+            let mut octets = [[[0; 64]; 2]; 8];
+            s.to_octets(&rows, &mut octets);
+            let bytes = octets.as_flattened().as_flattened();
+            // Row and column of each byte, in the order of rows.
+            let at = |i: usize| {
+                let (row, column) = (i / 64, i % 64);
+                (column / S::SIDE * 16 + row) * S::SIDE + column % S::SIDE
+            };
+            (0..1024).map(|i| u32::from(bytes[at(i)])).collect()
         }),
     ]
 }
@@ -332,6 +351,7 @@ fn check<S: Simd>(s: S) {
             float_results(Scalar, &floats, n),
         );
         assert_same::<S>(s.vectorize(|| int_results(s, &ints, &w)), int_results(Scalar, &ints, &w));
+        assert_same::<S>(s.vectorize(|| order_results(s, &w, &x)), order_results(Scalar, &w, &x));
         assert_same::<S>(
             s.vectorize(|| byte_results(s, &[w, u, x], &ints[0], shift)),
             byte_results(Scalar, &[w, u, x], &ints[0], shift),
