@@ -241,7 +241,7 @@ impl Simd for Avx2 {
         self.q_store(sums)
     }
 
-    /// Two weight rows at a time: twelve sums and what they need fit the registers.
+    /// Half of the lanes at a time: twelve sums and what they need fit the registers.
     #[inline(always)]
     fn add_products<const T: usize>(
         self,

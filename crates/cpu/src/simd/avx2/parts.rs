@@ -45,39 +45,37 @@ pub fn add_products<const T: usize>(
     x: [&[[f32; 16]]; T],
 ) {
     let n = w[0].len();
-    let w = [&w[0][..n], &w[1][..n], &w[2][..n], &w[3][..n]];
+    let [w0, w1, w2, w3] = [&w[0][..n], &w[1][..n], &w[2][..n], &w[3][..n]];
     let mut x = x;
     for x in &mut x {
         *x = &x[..n];
     }
-    for pair in [0, 2] {
-        let mut acc = [[[_mm256_setzero_ps(); 2]; 2]; T];
+    // Half of the lanes at a time: seven loads for twelve products.
+    for half in 0..2 {
+        let mut acc = [[_mm256_setzero_ps(); 4]; T];
         for t in 0..T {
-            for r in 0..2 {
-                let sum = &sums[t][pair + r];
-                acc[t][r] = [eight_f32(sum, 0), eight_f32(sum, 1)];
+            for r in 0..4 {
+                acc[t][r] = eight_f32(&sums[t][r], half);
             }
         }
         for k in 0..n {
-            for half in 0..2 {
-                let a = eight_f32(&w[pair][k], half);
-                let b = eight_f32(&w[pair + 1][k], half);
+            let mut values = [_mm256_setzero_ps(); T];
+            for t in 0..T {
+                values[t] = eight_f32(&x[t][k], half);
+            }
+            let w = [&w0[k], &w1[k], &w2[k], &w3[k]];
+            for r in 0..4 {
+                let w = eight_f32(w[r], half);
                 for t in 0..T {
-                    let x = eight_f32(&x[t][k], half);
-                    acc[t][0][half] = here_f32(_mm256_fmadd_ps(a, x, acc[t][0][half]));
-                    acc[t][1][half] = here_f32(_mm256_fmadd_ps(b, x, acc[t][1][half]));
+                    acc[t][r] = here_f32(_mm256_fmadd_ps(w, values[t], acc[t][r]));
                 }
             }
         }
         for t in 0..T {
-            for r in 0..2 {
-                let [low, high] = acc[t][r];
-                let to = sums[t][pair + r].as_mut_ptr();
-                // SAFETY: sixteen numbers.
-                unsafe {
-                    _mm256_storeu_ps(to, low);
-                    _mm256_storeu_ps(to.add(8), high);
-                }
+            for r in 0..4 {
+                let to = sums[t][r].as_chunks_mut::<8>().0[half].as_mut_ptr();
+                // SAFETY: eight numbers.
+                unsafe { _mm256_storeu_ps(to, acc[t][r]) };
             }
         }
     }
