@@ -176,18 +176,13 @@ pub fn unpack<S: Simd, R: Runs<BYTES>, const BYTES: usize>(
     }
     let scales = s.numbers(R::scales(s, block));
     let minima = if R::DMIN.is_some() { s.numbers(R::minima(s, block)) } else { [0; 16] };
-    let mut numbers = [[0; 16]; 2];
-    for i in 0..16 {
-        // Of runs of 32 the first sixteen's, in whatever order those are.
-        let at = match R::ORDER {
-            _ if sub == 16 => i,
-            Order::Sixteens => i % 8 / 2 * 4 + i % 2,
-            _ => 2 * (i % 8),
-        };
-        numbers[0][i] = scales[at];
-        numbers[1][i] = minima[at];
-    }
-    numbers
+    // Of runs of 32 the first sixteen's, in whatever order those are.
+    let at = |i: usize| match R::ORDER {
+        _ if sub == 16 => i,
+        Order::Sixteens => i % 8 / 2 * 4 + i % 2,
+        _ => 2 * (i % 8),
+    };
+    [from_fn(|i| scales[at(i)]), from_fn(|i| minima[at(i)])]
 }
 
 #[inline(always)]

@@ -38,7 +38,6 @@ pub fn transpose_sum(a: [__m128; 4]) -> __m128 {
 /// [`crate::simd::Simd::add_products`].
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-#[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
 pub fn add_products<const T: usize>(
     sums: &mut [[[f32; 16]; 4]; T],
     w: [&[[f32; 16]]; 4],
