@@ -10,7 +10,9 @@
 //! - four rows' loop amid the rest, 16 sums of four activation rows: 90 ns, as sums went through
 //!   memory, and 116 ns;
 //! - the loop as a function of its own, six sums at a time: 43 ns (memory delivers the weights in
-//!   150) and 32 ns, 64% of the peak of 20.5.
+//!   150) and 32 ns, 64% of the peak of 20.5;
+//! - half of the lanes of twelve sums, seven loads for twelve products instead of ten: prompts of
+//!   256 with Qwen3-0.6B 74 and 69 to 87 and 93 tokens/s in two alternations.
 
 use crate::dot::Ahead;
 use crate::plain::{Bf16, F16, F32, Plain};
