@@ -13,8 +13,11 @@ pub trait Plain: Copy {
     fn lanes(row: &[u8]) -> &[Self::Lanes];
     /// Sixteen numbers.
     fn wide<S: Simd>(s: S, lanes: &Self::Lanes) -> S::F;
-    /// Sixteen numbers.
-    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F;
+    /// The sixteen numbers at the start of `bytes`.
+    #[inline(always)]
+    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
+        Self::wide(s, &Self::lanes(bytes)[0])
+    }
     /// Stores up to sixteen numbers.
     fn store<S: Simd>(s: S, bytes: &mut [u8], x: S::F);
 
@@ -76,11 +79,6 @@ impl Plain for F32 {
     }
 
     #[inline(always)]
-    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
-        s.load_f32(bytes.try_into().expect(FIXED))
-    }
-
-    #[inline(always)]
     fn store<S: Simd>(s: S, bytes: &mut [u8], x: S::F) {
         let mut lanes = [0.0; 16];
         s.store(&mut lanes, x);
@@ -105,11 +103,6 @@ impl Plain for F16 {
     }
 
     #[inline(always)]
-    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
-        s.load_f16(bytes.try_into().expect(FIXED))
-    }
-
-    #[inline(always)]
     fn store<S: Simd>(s: S, bytes: &mut [u8], x: S::F) {
         s.store_f16(bytes.try_into().expect(FIXED), x);
     }
@@ -127,11 +120,6 @@ impl Plain for Bf16 {
     #[inline(always)]
     fn wide<S: Simd>(s: S, lanes: &[u8; 32]) -> S::F {
         s.load_bf16(lanes)
-    }
-
-    #[inline(always)]
-    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::F {
-        s.load_bf16(bytes.try_into().expect(FIXED))
     }
 
     #[inline(always)]
