@@ -17,7 +17,7 @@
 use crate::dot::Ahead;
 use crate::plain::{Bf16, F16, F32, Plain};
 use crate::simd::Simd;
-use blocks::{Kind, Tensor};
+use blocks::{Kind, Row, Tensor};
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ impl Unpacked {
 }
 
 /// Multiplies weight rows `chunk` with each row of `x`, (m, cols); `put` takes the row, the first
-/// of up to four weight rows and their products.
+/// of up to eight weight rows and their products.
 #[inline(always)]
 pub fn multiply<S: Simd>(
     s: S,
@@ -170,26 +170,31 @@ fn panels<S: Simd>(
     room: &mut Unpacked,
     mut put: impl FnMut(usize, usize, &[f32]),
 ) {
-    let cols = weight.cols;
+    let (kind, view, cols) = (weight.kind, weight.view(), weight.cols);
     for (group, x) in x.chunks(GROUP * cols).enumerate() {
+        let rows = x.len() / cols;
         for first in chunk.clone().step_by(PANEL) {
             let number = PANEL.min(chunk.end - first);
-            let rows = x.len() / cols;
             room.clear(rows);
+            // Each tile fetches its part of the next panel, which it would wait for.
+            let next = view.blocks(first + PANEL..first + 2 * PANEL);
+            let tiles = cols.div_ceil(16 * LANES) * rows.div_ceil(TILE);
+            let mut next = next.chunks(next.len().div_ceil(tiles).next_multiple_of(64).max(64));
             for from in (0..cols).step_by(16 * LANES) {
                 let columns = from..cols.min(from + 16 * LANES);
                 for (r, lanes) in room.weights[..number].iter_mut().enumerate() {
-                    unpack(s, weight, first + r, columns.clone(), lanes.as_flattened_mut());
+                    let to = lanes.as_flattened_mut();
+                    unpack(s, kind, view.row(first + r), columns.clone(), to);
                 }
-                room.add(s, number.div_ceil(4), x, cols, columns);
+                room.add(s, number.div_ceil(4), x, cols, columns, &mut next);
             }
             for m in 0..rows {
-                for four in 0..number.div_ceil(4) {
+                let mut products = [0.0; PANEL];
+                for (four, products) in products.as_chunks_mut().0.iter_mut().enumerate() {
                     let [a, b, c, d] = &room.sums[m / TILE][four][m % TILE];
-                    let products = s.sum4([s.load(a), s.load(b), s.load(c), s.load(d)]);
-                    let at = first + 4 * four;
-                    put(GROUP * group + m, at, &products[..4.min(chunk.end - at)]);
+                    *products = s.sum4([s.load(a), s.load(b), s.load(c), s.load(d)]);
                 }
+                put(GROUP * group + m, first, &products[..number]);
             }
         }
     }
@@ -197,11 +202,11 @@ fn panels<S: Simd>(
 
 /// Widens some columns of a row, followed by zeros that fill up sixteen.
 #[inline(always)]
-fn unpack<S: Simd>(s: S, weight: &Tensor, row: usize, columns: Range<usize>, to: &mut [f32]) {
-    let (row, width) = (weight.row(row), columns.len());
+fn unpack<S: Simd>(s: S, kind: Kind, row: Row<'_>, columns: Range<usize>, to: &mut [f32]) {
+    let width = columns.len();
     to[width..width.next_multiple_of(16)].fill(0.0);
     let to = &mut to[..width];
-    match weight.kind {
+    match kind {
         Kind::F32 => widen::<S, F32>(s, row.data, columns.start, to),
         Kind::F16 => widen::<S, F16>(s, row.data, columns.start, to),
         Kind::BF16 => widen::<S, Bf16>(s, row.data, columns.start, to),
@@ -225,10 +230,22 @@ impl Unpacked {
         self.sums[..rows.div_ceil(TILE)].fill([[[[0.0; 16]; 4]; TILE]; PANEL / 4]);
     }
 
-    /// Adds the products of some columns, which are unpacked, with all rows of `x`.
+    /// Adds the products of some columns, which are unpacked, with all rows of `x`; each tile of
+    /// them fetches some bytes of what is `next`.
     #[inline(always)]
-    fn add<S: Simd>(&mut self, s: S, fours: usize, x: &[f32], cols: usize, columns: Range<usize>) {
+    fn add<'a, S: Simd>(
+        &mut self,
+        s: S,
+        fours: usize,
+        x: &[f32],
+        cols: usize,
+        columns: Range<usize>,
+        next: &mut impl Iterator<Item = &'a [u8]>,
+    ) {
         for (x, sums) in x.chunks(TILE * cols).zip(&mut self.sums) {
+            for line in next.next().unwrap_or_default().chunks(64) {
+                s.prefetch(line, 0);
+            }
             let sums = &mut sums[..fours];
             match x.len() / cols {
                 TILE => add_rows::<S, TILE>(s, &self.weights, x, columns.clone(), sums),
@@ -251,10 +268,6 @@ fn add_rows<S: Simd, const T: usize>(
     let cols = x.len() / T;
     let x: [&[f32]; T] = from_fn(|t| &x[t * cols..][..cols][columns.clone()]);
     let (whole, rest) = (columns.len() / 16, columns.len() % 16);
-    let mut last = [[[0.0; 16]]; T];
-    for (last, x) in last.iter_mut().zip(x) {
-        last[0][..rest].copy_from_slice(&x[16 * whole..]);
-    }
     for (w, sums) in weights.as_chunks::<4>().0.iter().zip(sums) {
         let sums = sums.first_chunk_mut::<T>().expect("at most as many rows");
         let w = w.each_ref();
@@ -264,6 +277,10 @@ fn add_rows<S: Simd, const T: usize>(
             || s.add_products(sums, w_whole, x_whole),
         );
         if rest > 0 {
+            let mut last = [[[0.0; 16]]; T];
+            for (last, x) in last.iter_mut().zip(x) {
+                last[0][..rest].copy_from_slice(&x[16 * whole..]);
+            }
             s.add_products(sums, w.map(|w| &w[whole..=whole]), last.each_ref().map(|x| &x[..]));
         }
     }
