@@ -22,10 +22,19 @@
 //!   times for each run. On one core, best of 400 turns, Q4_K 176, Q6_K 152, Q8_0 104, Q4_0 160;
 //!   medians beside busy neighbours 1.4 to 1.7 times those before;
 //! - rows unpacked with vectors and turned as squares: 490 to some 100 ns for 1024 weights.
+//!
+//! And instructions for each weight and row of 64 on Arm, with matrix products and, in brackets,
+//! with dot products only. They are counted under emulation (`.ci/neon-cost`), no Arm machine has
+//! timed them:
+//! - a run of all sixteen weight rows at a time: Q4_K 0.226 (0.271), Q6_K 0.238 (0.297), Q8_0 0.200
+//!   (0.226), Q4_0 0.218 (0.244), IQ4_XS 0.150 (0.198);
+//! - eight weight rows at a time, with sums in registers for a whole block, minima multiplied by
+//!   lanes, and bytes that hold what weights count: Q4_K 0.160 (0.215), Q6_K 0.169 (0.226), Q8_0
+//!   0.161 (0.223), Q4_0 0.164 (0.226), IQ4_XS 0.139 (0.194).
 
 use crate::dot::unpack::{Source, Unpacked};
 use crate::rounded::{Rounded, RoundedRow};
-use crate::simd::{Octet, Run, Simd};
+use crate::simd::{Octet, Simd};
 use blocks::{IntShape, Kind, Tensor};
 use std::array::from_mut;
 use std::ops::Range;
@@ -77,17 +86,21 @@ impl Default for Panel {
 #[derive(Clone, Copy)]
 struct Form {
     shape: IntShape,
-    /// What each activation is multiplied with beside the weights' bytes, of which 128 is taken
-    /// off where they do not fit seven bits.
+    /// What each activation is multiplied with beside the panel's bytes.
     rest: i16,
+    /// What is taken off the unpacked bytes beforehand.
+    less: u8,
 }
 
 impl Form {
     fn of<S: Simd>(kind: Kind) -> Option<Form> {
         let shape = kind.int_shape()?;
         let signed = shape.max > 127 && !S::FULL_U8;
-        let rest = if signed { 128 - shape.off } else { -shape.off } as i16;
-        Some(Form { shape, rest })
+        // Of bytes that do not fit seven bits 128 is taken off as they are unpacked.
+        let off = if signed { shape.off - 128 } else { shape.off };
+        let fits = shape.off <= 128 && i32::from(shape.max) - shape.off <= 127;
+        let less = if S::SIGNED && fits { off } else { 0 };
+        Some(Form { shape, rest: (less - off) as i16, less: less as u8 })
     }
 }
 
@@ -165,7 +178,8 @@ fn multiply_blocks<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u
         for (i, tile) in tiles.iter_mut().enumerate() {
             let rows = [x.row(4 * i), x.row(4 * i + 1), x.row(4 * i + 2), x.row(4 * i + 3)];
             for r in 4 * i + 4..x.rows().min(4 * i + 8) {
-                for line in x.row(r).q[start * x.n..][..blocks.len() * x.n].chunks(64) {
+                let ahead = &x.row(r).q[start * x.n..][..blocks.len() * x.n];
+                for line in ahead.as_chunks::<64>().0 {
                     s.prefetch(bytemuck::cast_slice(line), 0);
                 }
             }
@@ -194,6 +208,12 @@ impl Panel {
     /// Takes the unpacked rows' block as block `i`, or two short ones as `i` and the next.
     #[inline(always)]
     fn take<S: Simd, const RUNS: usize>(&mut self, s: S, i: usize, form: Form) {
+        if S::SIGNED && form.less != 0 {
+            let rows = if RUNS == 1 { &mut self.rows.q[..1] } else { &mut self.rows.q[..] };
+            for q in rows.as_flattened_mut().as_flattened_mut() {
+                *q = q.wrapping_sub(form.less);
+            }
+        }
         let rows = &self.rows;
         if RUNS == 1 {
             let octets = self.q[4 * i..].first_chunk_mut().expect("sixty-four columns");
@@ -230,7 +250,6 @@ impl Panel {
 }
 
 /// Adds the panel's products with `blocks` of `T` activation rows.
-#[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
 #[inline(always)]
 fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
     s: S,
@@ -243,26 +262,22 @@ fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MA
     let (count, twos) = (blocks.len(), RUNS * OCTETS / 4);
     let mut scales: [&[f32]; T] = [&[]; T];
     let mut sums: [&[[i16; 2]]; T] = [&[]; T];
-    let mut x: [&[[[i8; 8]; OCTETS]]; T] = [&[]; T];
+    let mut x: [&[[[[i8; 8]; OCTETS]; RUNS]]; T] = [&[]; T];
     let mut sum = [s.splat(0.0); T];
     for t in 0..T {
         scales[t] = &rows[t].scales[blocks.clone()];
         sums[t] = &rows[t].sums.as_chunks().0[twos * blocks.start..][..twos * count];
-        x[t] = &rows[t].q.as_chunks().0.as_chunks().0[RUNS * blocks.start..][..RUNS * count];
+        x[t] = &rows[t].q.as_chunks().0.as_chunks().0.as_chunks().0[blocks.clone()];
         sum[t] = s.load(&acc[t]);
     }
-    let q = panel.q.as_chunks().0;
+    let q = panel.q.as_chunks().0.as_chunks().0;
     for i in 0..count {
-        let mut dots = [s.splat_i(0); T];
-        for run in i * RUNS..(i + 1) * RUNS {
-            let mut at = [&x[0][run]; T];
-            for t in 0..T {
-                at[t] = &x[t][run];
-            }
-            let scale = if RUNS == 1 { None } else { Some(&panel.scale[i][run - i * RUNS]) };
-            s.dot_run::<T, OCTETS, MAX>(&mut dots, &Run { q: &q[run], scale }, at);
+        let mut at = [&x[0][i]; T];
+        for t in 0..T {
+            at[t] = &x[t][i];
         }
-        let mut products = s.in_order(dots);
+        let of_runs = if RUNS == 1 { None } else { panel.scale[i].first_chunk() };
+        let mut products = s.dot_block::<T, RUNS, OCTETS, MAX>(&q[i], of_runs, at);
         if form.rest != 0 {
             let of_32 = i32::from(form.rest);
             add_sums::<S, T, RUNS>(s, &mut products, panel, 0, i, &sums, of_32);
@@ -304,11 +319,15 @@ fn add_sums<S: Simd, const T: usize, const RUNS: usize>(
         }
         return;
     }
-    for (two, w) in panel.sums[i][which].iter().enumerate() {
-        let w = s.load_i(w);
-        for t in 0..T {
-            products[t] = s.dot_i16(products[t], w, s.splat_i(lane(sums[t][8 * i + two])));
-        }
+    let mut x = [&[[0; 2]; 8]; T];
+    for t in 0..T {
+        x[t] = &sums[t].as_chunks().0[i];
+    }
+    // A run of 32 or more is two sixteens with the same number.
+    if RUNS == 16 {
+        s.dot_pairs::<T, false>(products, &panel.sums[i][which], x);
+    } else {
+        s.dot_pairs::<T, true>(products, &panel.sums[i][which], x);
     }
 }
 
@@ -329,10 +348,4 @@ fn lanes<const RUNS: usize>(numbers: &[i16; 16], factor: i16) -> [i32; 8] {
         *lane = numbers[if RUNS == 16 { i } else { i / 2 }] * factor;
     }
     bytemuck::cast(lanes)
-}
-
-/// Two numbers as one lane of [`Simd::dot_i16`].
-#[inline(always)]
-fn lane([low, high]: [i16; 2]) -> i32 {
-    i32::from(low as u16) | i32::from(high) << 16
 }

@@ -24,7 +24,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`Simd::dot_us`] takes unsigned bytes above 127.
     const FULL_U8: bool;
-    /// Bytes of a row that [`Simd::dot_run`] has side by side: 4, or 8 for matrix instructions.
+    /// Bytes of a row that [`Simd::dot_block`] has side by side: 4, or 8 for matrix instructions.
     const SIDE: usize = 4;
     /// Sixteen f32.
     type F: Copy;
@@ -40,6 +40,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type K: Copy;
     /// Eight scales of each of four rows.
     type E;
+
+    /// Whether [`Simd::dot_block`] takes all weights as signed bytes, so that panels may hold them
+    /// as they count.
+    const SIGNED: bool = false;
 
     /// Runs `f` compiled for this processor.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -214,9 +218,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn run_scale(scale: i16) -> i32 {
         i32::from(scale)
     }
-    /// Adds the products of a run of sixteen weight rows with `T` activation rows to `acc`, in
-    /// whatever lanes suit, times the run's scales where it has such. Weights are up to `MAX`, or,
-    /// above 127, signed where not [`Simd::FULL_U8`].
+    /// Adds the products of a run of sixteen weight rows with `T` activation rows to `acc`, times
+    /// the run's scales where it has such. Weights are up to `MAX`, or, above 127, signed where not
+    /// [`Simd::FULL_U8`].
     #[inline(always)]
     fn dot_run<const T: usize, const OCTETS: usize, const MAX: u8>(
         self,
@@ -226,10 +230,32 @@ pub trait Simd: Copy + Send + Sync + 'static {
     ) {
         dot_run::<_, T, OCTETS, MAX>(self, acc, run, x);
     }
-    /// The sums of [`Simd::dot_run`], of each activation row in the order of weight rows.
+    /// The products of a block's runs of sixteen weight rows with `T` activation rows, each as
+    /// [`Simd::dot_run`] has it.
     #[inline(always)]
-    fn in_order<const T: usize>(self, acc: [Self::I; T]) -> [Self::I; T] {
-        acc
+    fn dot_block<const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
+        self,
+        q: &[[Octet; OCTETS]; RUNS],
+        scales: Option<&[[i32; 16]; RUNS]>,
+        x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
+    ) -> [Self::I; T] {
+        dot_block::<_, T, RUNS, OCTETS, MAX>(self, q, scales, x)
+    }
+    /// Adds to the lanes of each of `acc` eight times two products: of the halves of the lanes of
+    /// `w`, which are the same if `SAME`, with two numbers of `x`, whose sum is an i16.
+    #[inline(always)]
+    fn dot_pairs<const T: usize, const SAME: bool>(
+        self,
+        acc: &mut [Self::I; T],
+        w: &[[i32; 16]; 8],
+        x: [&[[i16; 2]; 8]; T],
+    ) {
+        for (i, w) in w.iter().enumerate() {
+            let w = self.load_i(w);
+            for t in 0..T {
+                acc[t] = self.dot_i16(acc[t], w, self.splat_i(lane(x[t][i])));
+            }
+        }
     }
     /// Puts sixty-four columns of sixteen rows, (row, column), in the order of octets.
     #[inline(always)]
@@ -401,6 +427,35 @@ fn dot_run<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>(
             None => dots[t],
         };
     }
+}
+
+/// [`Simd::dot_block`] run by run.
+#[inline(always)]
+fn dot_block<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
+    s: S,
+    q: &[[Octet; OCTETS]; RUNS],
+    scales: Option<&[[i32; 16]; RUNS]>,
+    x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
+) -> [S::I; T] {
+    let mut dots = [s.splat_i(0); T];
+    for (i, q) in q.iter().enumerate() {
+        let mut at = [&x[0][i]; T];
+        for t in 0..T {
+            at[t] = &x[t][i];
+        }
+        let mut run = Run { q, scale: None };
+        if let Some(scales) = scales {
+            run.scale = Some(&scales[i]);
+        }
+        s.dot_run::<T, OCTETS, MAX>(&mut dots, &run, at);
+    }
+    dots
+}
+
+/// Two numbers as one lane of [`Simd::dot_i16`].
+#[inline(always)]
+fn lane([low, high]: [i16; 2]) -> i32 {
+    i32::from(low as u16) | i32::from(high) << 16
 }
 
 /// Puts a row's weights among those of sixteen rows, `SIDE` bytes of each side by side.

@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::{Run, Simd, eights, lacking};
+use super::{Octet, Simd, eights, lacking};
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -57,6 +57,7 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     const NAME: &'static str = if MATRIX { "NEON i8mm" } else { "NEON dotprod" };
     const FULL_U8: bool = false;
     const SIDE: usize = if MATRIX { 8 } else { 4 };
+    const SIGNED: bool = true;
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
     type B = [int8x16_t; 4];
@@ -441,59 +442,28 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
         ])
     }
 
-    /// With matrix products two activation rows share accumulators: (weight row, activation row).
-    /// Eight weight rows at a time fit the registers.
     #[inline(always)]
-    fn dot_run<const T: usize, const OCTETS: usize, const MAX: u8>(
+    fn dot_block<const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
         self,
-        acc: &mut [[int32x4_t; 4]; T],
-        run: &Run<'_, OCTETS>,
-        x: [&[[i8; 8]; OCTETS]; T],
-    ) {
-        if !MATRIX {
-            super::dot_run::<_, T, OCTETS, MAX>(self, acc, run, x);
-            return;
-        }
-        let mut alone = [self.splat_i(0); 2];
-        for half in 0..2 {
-            let mut dots = [self.splat_i(0); T];
-            for (c, octet) in run.q.iter().enumerate() {
-                let w = self.load_b(&octet[half]);
-                for t in (0..T).step_by(2) {
-                    let (a, b) = (&x[t][c], &x[T.min(t + 2) - 1][c]);
-                    let x = x!(vcombine_s8(vld1_s8(a.as_ptr()), vld1_s8(b.as_ptr())));
-                    dots[t] = x4!(i, smmla(dots[t][i], w[i], x));
-                }
-            }
-            if T == 1 {
-                alone[half] = dots[0];
-                continue;
-            }
-            let scale = run
-                .scale
-                .map(|scale| x!(twice(scale[8 * half..].first_chunk().expect("eight scales"))));
-            for t in (0..T).step_by(2) {
-                acc[t + half] = match scale {
-                    Some(scale) => self.mul_add_i(acc[t + half], dots[t], scale),
-                    None => self.add_i(acc[t + half], dots[t]),
-                };
-            }
-        }
-        if T == 1 {
-            let [dots, _] = x!(apart(alone));
-            acc[0] = match run.scale {
-                Some(scale) => self.mul_add_i(acc[0], dots, self.load_i(scale)),
-                None => self.add_i(acc[0], dots),
-            };
+        q: &[[Octet; OCTETS]; RUNS],
+        scales: Option<&[[i32; 16]; RUNS]>,
+        x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
+    ) -> [[int32x4_t; 4]; T] {
+        if MATRIX {
+            x!(matrix_block(q, scales, x))
+        } else {
+            super::dot_block::<_, T, RUNS, OCTETS, MAX>(self, q, scales, x)
         }
     }
 
     #[inline(always)]
-    fn in_order<const T: usize>(self, mut acc: [[int32x4_t; 4]; T]) -> [[int32x4_t; 4]; T] {
-        for t in (0..T - 1).step_by(2).filter(|_| MATRIX) {
-            [acc[t], acc[t + 1]] = x!(apart([acc[t], acc[t + 1]]));
-        }
-        acc
+    fn dot_pairs<const T: usize, const SAME: bool>(
+        self,
+        acc: &mut [[int32x4_t; 4]; T],
+        w: &[[i32; 16]; 8],
+        x: [&[[i16; 2]; 8]; T],
+    ) {
+        x!(dot_pairs::<T, SAME>(acc, w, x));
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Every implementation against `Scalar`, bit for bit, and `exp` against f64.
 
 use super::scalar::Scalar;
-use super::{Octet, Run, Simd, exp};
+use super::{Octet, Simd, exp};
 use std::array::from_fn;
 
 /// Values at which rounding, saturation, infinities or signs of zero decide.
@@ -185,6 +185,9 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("load_i", of_i(s, a)),
         ("mul_add_i", of_i(s, s.mul_add_i(a, b, c))),
         ("dot_i16", of_i(s, s.dot_i16(a, b, c))),
+        ("dot_pairs", pairs::<S, 1, false>(s, x, bytes)),
+        ("dot_pairs of four", pairs::<S, 4, false>(s, x, bytes)),
+        ("dot_pairs of the same", pairs::<S, 4, true>(s, x, bytes)),
         ("to_f", of(s, s.to_f(a))),
         ("sum4_i", bits(&s.q_store(s.sum4_i([a, b, c, d])))),
         ("sum4_blocks", bits(&[s.q_store(first), s.q_store(second)].concat())),
@@ -319,6 +322,24 @@ fn products<S: Simd, const T: usize>(s: S, x: &[[f32; 16]; 4]) -> Vec<u32> {
     bits(sums.as_flattened().as_flattened())
 }
 
+/// What `T` accumulators become with numbers as large as sums of sixteen bytes.
+fn pairs<S: Simd, const T: usize, const SAME: bool>(
+    s: S,
+    x: &[[i32; 16]; 4],
+    bytes: &[u8; 64],
+) -> Vec<u32> {
+    let w = from_fn(|i| {
+        let all = x[i % 4].map(|w| w.rotate_left(3 * i as u32));
+        all.map(|w| if SAME { w << 16 | w & 0xffff } else { w })
+    });
+    let sum = |i: usize| i16::from(bytes[i % 64] as i8) * 16;
+    let numbers: [[[i16; 2]; 8]; T] =
+        from_fn(|t| from_fn(|i| [sum(16 * t + 2 * i), sum(16 * t + 2 * i + 1)]));
+    let mut acc = from_fn(|t| s.load_i(&x[t % 4]));
+    s.dot_pairs::<T, SAME>(&mut acc, &w, numbers.each_ref());
+    acc.into_iter().flat_map(|acc| of_i(s, acc)).collect()
+}
+
 /// The sums of a row, of which four are the same.
 fn four_runs<S: Simd>(s: S, w: S::B, x: S::B, scales: S::K, j: usize) -> S::I {
     s.dot_runs::<false>([s.splat_i(0); 4], [w; 4], x, [scales; 4], j)[3]
@@ -424,42 +445,44 @@ fn check_runs_up_to<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>
             (false, true) => bits as u8,
             (false, false) => (bits % (u64::from(MAX) + 1)) as u8,
         };
-        let q: [Octet; OCTETS] =
-            from_fn(|_| from_fn(|_| from_fn(|_| weight(round % 3 == 0, random.bits()))));
-        let x: [[[i8; 8]; OCTETS]; T] = from_fn(|_| {
+        let rows: [[u8; 64]; 16] = from_fn(|_| from_fn(|_| weight(round % 3 == 0, random.bits())));
+        let less = if S::SIGNED && !signed { round as u8 } else { 0 };
+        let counted = rows.map(|row| row.map(|w| w.wrapping_sub(less)));
+        let mut octets: [Octet; 8] = [[[0; 64]; 2]; 8];
+        s.vectorize(
+            #[inline(always)]
+            || s.to_octets(&counted, &mut octets),
+        );
+        // Two runs, each with scales of its own.
+        let q: &[[Octet; OCTETS]; 2] = octets.as_chunks().0.first_chunk().expect("two runs");
+        let x: [[[[i8; 8]; OCTETS]; 2]; T] = from_fn(|_| {
             from_fn(|_| {
-                from_fn(|_| match round {
-                    0 => 127,
-                    3 => -127,
-                    _ => (random.bits() % 255) as i8,
+                from_fn(|_| {
+                    from_fn(|_| match round {
+                        0 => 127,
+                        3 => -127,
+                        _ => (random.bits() as i8).max(-127),
+                    })
                 })
             })
-        })
-        .map(|row: [[i8; 8]; OCTETS]| row.map(|eight| eight.map(|x| x.max(-127))));
-        let scales: [i16; 16] = from_fn(|_| random.bits() as i8 as i16);
-        let lanes = scales.map(S::run_scale);
+        });
+        let scales: [[i16; 16]; 2] = from_fn(|_| from_fn(|_| random.bits() as i8 as i16));
+        let lanes = scales.map(|scales| scales.map(S::run_scale));
         for scale in [None, Some(&lanes)] {
-            let run = Run { q: &q, scale };
-            // Added twice, to what is there already.
             let got = s.vectorize(
                 #[inline(always)]
-                || {
-                    let mut acc = [s.splat_i(0); T];
-                    s.dot_run::<T, OCTETS, MAX>(&mut acc, &run, x.each_ref());
-                    s.dot_run::<T, OCTETS, MAX>(&mut acc, &run, x.each_ref());
-                    s.in_order(acc)
-                },
+                || s.dot_block::<T, 2, OCTETS, MAX>(q, scale, x.each_ref()),
             );
             for t in 0..T {
                 let wanted: [u32; 16] = from_fn(|row| {
-                    let dot = (0..8 * OCTETS).map(|c| {
-                        let at = c % 8 / S::SIDE * 16 * S::SIDE + row * S::SIDE + c % S::SIDE;
-                        let w = q[c / 8].as_flattened()[at];
+                    let product = |c: usize| {
+                        let w = rows[row][c];
                         let w = if signed { i32::from(w as i8) } else { i32::from(w) };
-                        w * i32::from(x[t][c / 8][c % 8])
-                    });
-                    let factor = scale.map_or(1, |_| i32::from(scales[row]));
-                    ((2 * factor * dot.sum::<i32>()) as f32).to_bits()
+                        let (run, c) = (c / (8 * OCTETS), c % (8 * OCTETS));
+                        let factor = scale.map_or(1, |_| i32::from(scales[run][row]));
+                        factor * (w - i32::from(less)) * i32::from(x[t][run][c / 8][c % 8])
+                    };
+                    ((0..16 * OCTETS).map(product).sum::<i32>() as f32).to_bits()
                 });
                 assert_eq!(of(s, s.to_f(got[t])), wanted, "{} up to {MAX}", S::NAME);
             }
@@ -534,6 +557,9 @@ fn scalar_does_what_the_trait_says() {
     let table = from_fn(|i| 100 + i as u8);
     assert_eq!(s.look_up(&table, [7; 64]), [107; 64]);
     let scales = [from_fn(|i| i as i16); 4];
+    let (mut acc, w) = ([[5; 16]], [[2 << 16 | 3; 16]; 8]);
+    s.dot_pairs::<1, false>(&mut acc, &w, [&[[10, 100]; 8]]);
+    assert_eq!(acc, [[5 + 8 * (3 * 10 + 2 * 100); 16]]);
     let runs = s.dot_runs::<false>([[1; 16]; 4], [[2; 64]; 4], [3; 64], scales, 2);
     assert_eq!(runs[3][3..5], [1 + 24 * 8, 1 + 24 * 9]);
     let runs = s.dot_runs::<true>([[1; 16]; 4], [[-2i8 as u8; 64]; 4], [3; 64], scales, 2);

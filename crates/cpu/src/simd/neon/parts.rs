@@ -1,6 +1,7 @@
 //! What the NEON primitives are made of: functions of registers.
 #![allow(unsafe_code)]
 
+use crate::simd::Octet;
 use std::arch::{aarch64::*, asm};
 
 #[target_feature(enable = "neon,dotprod")]
@@ -113,15 +114,6 @@ pub fn smmla(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     acc
 }
 
-/// Eight numbers, each twice.
-#[target_feature(enable = "neon")]
-#[inline]
-pub fn twice(x: &[i32; 8]) -> [int32x4_t; 4] {
-    // SAFETY: four numbers from the first and from the fifth of eight.
-    let (a, b) = unsafe { (vld1q_s32(x.as_ptr()), vld1q_s32(x.as_ptr().add(4))) };
-    [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
-}
-
 /// The sums of each of two activation rows, of (weight row, activation row) as [`smmla`] has them.
 #[target_feature(enable = "neon")]
 #[inline]
@@ -139,6 +131,163 @@ pub fn apart([a, b]: [[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
             vuzp2q_s32(b[0], b[1]),
             vuzp2q_s32(b[2], b[3]),
         ],
+    ]
+}
+
+/// The products of a block's runs with `T` activation rows: of eight weight rows, then of the
+/// others. Two activation rows share accumulators, and all of those of eight weight rows and four
+/// activation rows stay in registers.
+///
+/// # Safety
+/// The processor must have matrix products.
+#[inline(always)]
+pub unsafe fn matrix_block<const T: usize, const RUNS: usize, const OCTETS: usize>(
+    q: &[[Octet; OCTETS]; RUNS],
+    scales: Option<&[[i32; 16]; RUNS]>,
+    x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
+) -> [[int32x4_t; 4]; T] {
+    // SAFETY: as the caller assures.
+    unsafe {
+        let low = matrix_half::<T, RUNS, OCTETS, 0>(q, scales, x);
+        let high = matrix_half::<T, RUNS, OCTETS, 1>(q, scales, x);
+        let mut dots = low;
+        for t in (0..T).step_by(2) {
+            let [first, second] = apart([low[t], high[t]]);
+            dots[t] = first;
+            if t + 1 < T {
+                dots[t + 1] = second;
+            }
+        }
+        dots
+    }
+}
+
+/// The same of eight weight rows, in every second of the sums.
+///
+/// # Safety
+/// The processor must have matrix products.
+#[inline(always)]
+unsafe fn matrix_half<const T: usize, const RUNS: usize, const OCTETS: usize, const HALF: usize>(
+    q: &[[Octet; OCTETS]; RUNS],
+    scales: Option<&[[i32; 16]; RUNS]>,
+    x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
+) -> [[int32x4_t; 4]; T] {
+    // SAFETY: as the caller assures; loads are of arrays of the full width.
+    unsafe {
+        let zero = [[vdupq_n_s32(0); 4]; T];
+        let mut acc = zero;
+        for run in 0..RUNS {
+            let mut dots = if scales.is_some() { zero } else { acc };
+            for (c, octets) in q[run].as_chunks::<2>().0.iter().enumerate() {
+                let w = [load(&octets[0][HALF]), load(&octets[1][HALF])];
+                for t in (0..T).step_by(2) {
+                    let (a, b) = (&x[t][run].as_chunks::<2>().0[c], &x[T.min(t + 2) - 1][run]);
+                    let x = by_pairs(a, &b.as_chunks::<2>().0[c]);
+                    for i in 0..4 {
+                        dots[t][i] = smmla(smmla(dots[t][i], w[0][i], x[0]), w[1][i], x[1]);
+                    }
+                }
+            }
+            let Some(scales) = scales else {
+                acc = dots;
+                continue;
+            };
+            let scale = twice(&scales[run].as_chunks::<8>().0[HALF]);
+            for t in (0..T).step_by(2) {
+                for i in 0..4 {
+                    acc[t][i] = vmlaq_s32(acc[t][i], dots[t][i], scale[i]);
+                }
+            }
+        }
+        acc
+    }
+}
+
+/// Eight numbers, each twice.
+#[target_feature(enable = "neon")]
+#[inline]
+fn twice(x: &[i32; 8]) -> [int32x4_t; 4] {
+    // SAFETY: four numbers from the first and from the fifth of eight.
+    let (a, b) = unsafe { (vld1q_s32(x.as_ptr()), vld1q_s32(x.as_ptr().add(4))) };
+    [vzip1q_s32(a, a), vzip2q_s32(a, a), vzip1q_s32(b, b), vzip2q_s32(b, b)]
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn load(x: &[u8; 64]) -> [int8x16_t; 4] {
+    // SAFETY: four times sixteen of sixty-four bytes.
+    let four = unsafe { vld1q_s8_x4(x.as_ptr().cast()) };
+    [four.0, four.1, four.2, four.3]
+}
+
+/// The first eights of two activation rows, then the second ones.
+#[target_feature(enable = "neon")]
+#[inline]
+fn by_pairs(a: &[[i8; 8]; 2], b: &[[i8; 8]; 2]) -> [int8x16_t; 2] {
+    // SAFETY: sixteen bytes each.
+    let (a, b) = unsafe { (vld1q_s64(a.as_ptr().cast()), vld1q_s64(b.as_ptr().cast())) };
+    [vreinterpretq_s8_s64(vzip1q_s64(a, b)), vreinterpretq_s8_s64(vzip2q_s64(a, b))]
+}
+
+/// [`Simd::dot_pairs`](crate::simd::Simd::dot_pairs): one number of `x` at a time with those of
+/// all weight rows.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+pub fn dot_pairs<const T: usize, const SAME: bool>(
+    acc: &mut [[int32x4_t; 4]; T],
+    w: &[[i32; 16]; 8],
+    x: [&[[i16; 2]; 8]; T],
+) {
+    let mut numbers = [[vdupq_n_s16(0); 2]; T];
+    for t in 0..T {
+        let x: *const i16 = x[t].as_ptr().cast();
+        // SAFETY: the first and the second eight of sixteen.
+        let (a, b) = unsafe { (vld1q_s16(x), vld1q_s16(x.add(8))) };
+        let both = vpaddq_s16(a, b);
+        numbers[t] = if SAME { [both; 2] } else { [vuzp1q_s16(a, b), vuzp2q_s16(a, b)] };
+    }
+    macro_rules! pair {
+        ($i:literal) => {
+            // SAFETY: four times four of sixteen.
+            let [a, b] = unsafe {
+                let w: *const i16 = w[$i].as_ptr().cast();
+                [[vld1q_s16(w), vld1q_s16(w.add(8))], [vld1q_s16(w.add(16)), vld1q_s16(w.add(24))]]
+            };
+            let first = [vuzp1q_s16(a[0], a[1]), vuzp1q_s16(b[0], b[1])];
+            for t in 0..T {
+                acc[t] = add_multiples::<$i>(acc[t], first, numbers[t][0]);
+            }
+            if !SAME {
+                let second = [vuzp2q_s16(a[0], a[1]), vuzp2q_s16(b[0], b[1])];
+                for t in 0..T {
+                    acc[t] = add_multiples::<$i>(acc[t], second, numbers[t][1]);
+                }
+            }
+        };
+    }
+    pair!(0);
+    pair!(1);
+    pair!(2);
+    pair!(3);
+    pair!(4);
+    pair!(5);
+    pair!(6);
+    pair!(7);
+}
+
+/// Adds the products of sixteen numbers with one.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn add_multiples<const LANE: i32>(
+    acc: [int32x4_t; 4],
+    w: [int16x8_t; 2],
+    x: int16x8_t,
+) -> [int32x4_t; 4] {
+    [
+        vmlal_laneq_s16::<LANE>(acc[0], vget_low_s16(w[0]), x),
+        vmlal_high_laneq_s16::<LANE>(acc[1], w[0], x),
+        vmlal_laneq_s16::<LANE>(acc[2], vget_low_s16(w[1]), x),
+        vmlal_high_laneq_s16::<LANE>(acc[3], w[1], x),
     ]
 }
 
