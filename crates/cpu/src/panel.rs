@@ -32,10 +32,10 @@
 //!   lanes, and bytes that hold what weights count: Q4_K 0.160 (0.215), Q6_K 0.169 (0.226), Q8_0
 //!   0.161 (0.223), Q4_0 0.164 (0.226), IQ4_XS 0.139 (0.194).
 
-use crate::dot::unpack::{Source, Unpacked};
+use crate::dot::unpack::{Form, Source, Turned, Unpacked};
 use crate::rounded::{Rounded, RoundedRow};
 use crate::simd::{Octet, Simd};
-use blocks::{IntShape, Kind, Tensor};
+use blocks::Tensor;
 use std::array::from_mut;
 use std::ops::Range;
 
@@ -62,10 +62,8 @@ pub struct Panel {
     d: [[f32; WIDTH]; COLUMNS / 32],
     /// Scales of minima, (block, row).
     dmin: [[f32; WIDTH]; COLUMNS / 32],
-    /// The next columns, not yet turned.
+    /// The next columns, row by row.
     rows: Unpacked,
-    /// The same of scales and of sums.
-    lanes: [[[i32; WIDTH]; 16]; 2],
 }
 
 impl Default for Panel {
@@ -77,30 +75,7 @@ impl Default for Panel {
             d: [[0.0; WIDTH]; COLUMNS / 32],
             dmin: [[0.0; WIDTH]; COLUMNS / 32],
             rows: Unpacked::EMPTY,
-            lanes: [[[0; WIDTH]; 16]; 2],
         }
-    }
-}
-
-/// How the integers of a format go into the dot product.
-#[derive(Clone, Copy)]
-struct Form {
-    shape: IntShape,
-    /// What each activation is multiplied with beside the panel's bytes.
-    rest: i16,
-    /// What is taken off the unpacked bytes beforehand.
-    less: u8,
-}
-
-impl Form {
-    fn of<S: Simd>(kind: Kind) -> Option<Form> {
-        let shape = kind.int_shape()?;
-        let signed = shape.max > 127 && !S::FULL_U8;
-        // Of bytes that do not fit seven bits 128 is taken off as they are unpacked.
-        let off = if signed { shape.off - 128 } else { shape.off };
-        let fits = shape.off <= 128 && i32::from(shape.max) - shape.off <= 127;
-        let less = if S::SIGNED && fits { off } else { 0 };
-        Some(Form { shape, rest: (less - off) as i16, less: less as u8 })
     }
 }
 
@@ -166,12 +141,11 @@ fn multiply_blocks<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u
     acc: &mut [[f32; WIDTH]],
 ) {
     let (total, most) = (x.cols / x.n, COLUMNS / x.n);
-    let from = Source::new(weight, form.shape, first, total);
+    let from = Source::new(weight, form, first, total);
     for start in (0..total).step_by(most) {
         let blocks = start..total.min(start + most);
         for block in blocks.clone().step_by(if RUNS == 1 { 2 } else { 1 }) {
-            panel.rows.fill(s, &from, block);
-            panel.take::<S, RUNS>(s, block - start, form);
+            panel.fill::<S, RUNS>(s, &from, start, block);
         }
         let (tiles, rest) = acc.as_chunks_mut::<4>();
         let whole = 4 * tiles.len();
@@ -205,47 +179,26 @@ fn multiply_blocks<S: Simd, const RUNS: usize, const OCTETS: usize, const MAX: u
 }
 
 impl Panel {
-    /// Takes the unpacked rows' block as block `i`, or two short ones as `i` and the next.
+    /// Unpacks block `block`, and of short ones the next too; the panel's first is `start`.
     #[inline(always)]
-    fn take<S: Simd, const RUNS: usize>(&mut self, s: S, i: usize, form: Form) {
-        if S::SIGNED && form.less != 0 {
-            let rows = if RUNS == 1 { &mut self.rows.q[..1] } else { &mut self.rows.q[..] };
-            for q in rows.as_flattened_mut().as_flattened_mut() {
-                *q = q.wrapping_sub(form.less);
-            }
-        }
-        let rows = &self.rows;
-        if RUNS == 1 {
-            let octets = self.q[4 * i..].first_chunk_mut().expect("sixty-four columns");
-            s.to_octets(&rows.q[0], octets);
-            self.d[i..][..2].copy_from_slice(&rows.d);
-            self.dmin[i..][..2].copy_from_slice(&rows.dmin);
-            return;
-        }
-        for (q, octets) in rows.q.iter().zip(self.q[32 * i..].as_chunks_mut().0) {
-            s.to_octets(q, octets);
-        }
-        (self.d[i], self.dmin[i]) = (rows.d[0], rows.dmin[0]);
-        let [scale, sums] = &mut self.lanes;
-        for (scale, numbers) in scale.iter_mut().zip(&rows.scale) {
-            for (scale, number) in scale.iter_mut().zip(numbers) {
-                *scale = S::run_scale(*number);
-            }
-        }
-        turn(s, scale, &mut self.scale[i]);
-        if form.rest == 0 && !form.shape.mins {
-            return;
-        }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let [rest, minima] = bytemuck::cast_mut::<_, [[i32; 8]; 2]>(sums);
-            if form.rest != 0 {
-                *rest = lanes::<RUNS>(&rows.scale[r], form.rest);
-            }
-            if form.shape.mins {
-                *minima = lanes::<RUNS>(&rows.min[r], 1);
-            }
-        }
-        turn(s, sums, bytemuck::cast_mut(&mut self.sums[i]));
+    fn fill<S: Simd, const RUNS: usize>(
+        &mut self,
+        s: S,
+        from: &Source<'_>,
+        start: usize,
+        block: usize,
+    ) {
+        let i = block - start;
+        // Blocks of 32 have no scales of runs.
+        let (octet, long) = if RUNS == 1 { (4 * i, 0) } else { (32 * i, i) };
+        let to = Turned {
+            q: &mut self.q[octet..],
+            scale: &mut self.scale[long],
+            sums: &mut self.sums[long],
+            d: &mut self.d[i..],
+            dmin: &mut self.dmin[i..],
+        };
+        self.rows.fill(s, from, block, to);
     }
 }
 
@@ -277,7 +230,8 @@ fn add<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MA
             at[t] = &x[t][i];
         }
         let of_runs = if RUNS == 1 { None } else { panel.scale[i].first_chunk() };
-        let mut products = s.dot_block::<T, RUNS, OCTETS, MAX>(&q[i], of_runs, at);
+        let mut products = [s.splat_i(0); T];
+        s.dot_block::<T, RUNS, OCTETS, MAX>(&mut products, &q[i], of_runs, at);
         if form.rest != 0 {
             let of_32 = i32::from(form.rest);
             add_sums::<S, T, RUNS>(s, &mut products, panel, 0, i, &sums, of_32);
@@ -329,23 +283,4 @@ fn add_sums<S: Simd, const T: usize, const RUNS: usize>(
     } else {
         s.dot_pairs::<T, true>(products, &panel.sums[i][which], x);
     }
-}
-
-/// Turns integers.
-#[inline(always)]
-fn turn<S: Simd>(s: S, x: &[[i32; WIDTH]; 16], y: &mut [[i32; WIDTH]; 16]) {
-    let y: &mut [[f32; WIDTH]; 16] = bytemuck::cast_mut(y);
-    s.turn(bytemuck::cast_ref(x), y, 1);
-}
-
-/// Numbers of runs times a factor, of two sixteens to a lane. Scales are below 2^8 and what bytes
-/// lack is within 2^7.
-#[inline(always)]
-fn lanes<const RUNS: usize>(numbers: &[i16; 16], factor: i16) -> [i32; 8] {
-    let mut lanes = [0; 16];
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        // A run of 32 is two sixteens.
-        *lane = numbers[if RUNS == 16 { i } else { i / 2 }] * factor;
-    }
-    bytemuck::cast(lanes)
 }

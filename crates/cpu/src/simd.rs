@@ -230,16 +230,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     ) {
         dot_run::<_, T, OCTETS, MAX>(self, acc, run, x);
     }
-    /// The products of a block's runs of sixteen weight rows with `T` activation rows, each as
-    /// [`Simd::dot_run`] has it.
+    /// Adds the products of a block's runs of sixteen weight rows with `T` activation rows to
+    /// `acc`, each as [`Simd::dot_run`] has it.
     #[inline(always)]
     fn dot_block<const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
         self,
+        acc: &mut [Self::I; T],
         q: &[[Octet; OCTETS]; RUNS],
         scales: Option<&[[i32; 16]; RUNS]>,
         x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
-    ) -> [Self::I; T] {
-        dot_block::<_, T, RUNS, OCTETS, MAX>(self, q, scales, x)
+    ) {
+        dot_block::<_, T, RUNS, OCTETS, MAX>(self, acc, q, scales, x);
     }
     /// Adds to the lanes of each of `acc` eight times two products: of the halves of the lanes of
     /// `w`, which are the same if `SAME`, with two numbers of `x`, whose sum is an i16.
@@ -259,9 +260,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// Puts sixty-four columns of sixteen rows, (row, column), in the order of octets.
     #[inline(always)]
-    fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
+    fn to_octets(self, rows: [&[u8; 64]; 16], octets: &mut [Octet; 8]) {
         let octets = octets.as_flattened_mut().as_flattened_mut();
-        for (r, row) in rows.iter().enumerate() {
+        for (r, row) in rows.into_iter().enumerate() {
             if Self::SIDE == 8 {
                 spread::<8>(row, octets, r);
             } else {
@@ -433,23 +434,19 @@ fn dot_run<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>(
 #[inline(always)]
 fn dot_block<S: Simd, const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
     s: S,
+    acc: &mut [S::I; T],
     q: &[[Octet; OCTETS]; RUNS],
     scales: Option<&[[i32; 16]; RUNS]>,
     x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
-) -> [S::I; T] {
-    let mut dots = [s.splat_i(0); T];
-    for (i, q) in q.iter().enumerate() {
+) {
+    for i in 0..RUNS {
         let mut at = [&x[0][i]; T];
         for t in 0..T {
             at[t] = &x[t][i];
         }
-        let mut run = Run { q, scale: None };
-        if let Some(scales) = scales {
-            run.scale = Some(&scales[i]);
-        }
-        s.dot_run::<T, OCTETS, MAX>(&mut dots, &run, at);
+        let scale = scales.map(|scales| &scales[i]);
+        s.dot_run::<T, OCTETS, MAX>(acc, &Run { q: &q[i], scale }, at);
     }
-    dots
 }
 
 /// Two numbers as one lane of [`Simd::dot_i16`].

@@ -11,9 +11,8 @@ pub struct Q4K;
 
 impl Eights<144> for Q4K {
     #[inline(always)]
-    fn weights<S: Simd>(s: S, block: &[u8; 144], j: usize) -> S::B {
-        let low = s.splat_h(0x0f);
-        let bytes = s.load_h(block[16 + 32 * j..][..32].try_into().expect("32 bytes"));
+    fn split<S: Simd>(s: S, low: &[u8; 32], _high: &[u8; 32], _j: usize) -> S::B {
+        let (bytes, low) = (s.load_h(low), s.splat_h(0x0f));
         s.join(s.and(bytes, low), s.and(s.shr(bytes, 4), low))
     }
 }

@@ -11,10 +11,9 @@ pub struct Q5K;
 
 impl Eights<176> for Q5K {
     #[inline(always)]
-    fn weights<S: Simd>(s: S, block: &[u8; 176], j: usize) -> S::B {
+    fn split<S: Simd>(s: S, low: &[u8; 32], high: &[u8; 32], j: usize) -> S::B {
+        let (bytes, high) = (s.load_h(low), s.load_h(high));
         let (low, fifth) = (s.splat_h(0x0f), s.splat_h(0x10));
-        let high = s.load_h(block[16..48].try_into().expect("32 bytes"));
-        let bytes = s.load_h(block[48 + 32 * j..][..32].try_into().expect("32 bytes"));
         // Bits 2j and 2j + 1 to bit 4.
         let (even, odd) = match j {
             0 => (s.shl(high, 4), s.shl(high, 3)),

@@ -511,9 +511,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn to_octets(self, rows: &[[u8; 64]; 16], octets: &mut [Octet; 8]) {
+    fn to_octets(self, rows: [&[u8; 64]; 16], octets: &mut [Octet; 8]) {
         let octets: &mut [[f32; 16]; 16] = bytemuck::cast_mut(octets);
-        x!(super::turn::turn(bytemuck::cast_ref(rows), octets, 1));
+        x!(super::turn::turn(rows, octets, 1));
     }
 
     #[inline(always)]
@@ -720,6 +720,6 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn turn(self, x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
-        x!(super::turn::turn(x, y, stride));
+        x!(super::turn::turn(x.each_ref().map(bytemuck::cast_ref), y, stride));
     }
 }

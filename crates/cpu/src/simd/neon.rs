@@ -445,14 +445,17 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     #[inline(always)]
     fn dot_block<const T: usize, const RUNS: usize, const OCTETS: usize, const MAX: u8>(
         self,
+        acc: &mut [[int32x4_t; 4]; T],
         q: &[[Octet; OCTETS]; RUNS],
         scales: Option<&[[i32; 16]; RUNS]>,
         x: [&[[[i8; 8]; OCTETS]; RUNS]; T],
-    ) -> [[int32x4_t; 4]; T] {
-        if MATRIX {
-            x!(matrix_block(q, scales, x))
-        } else {
-            super::dot_block::<_, T, RUNS, OCTETS, MAX>(self, q, scales, x)
+    ) {
+        if !MATRIX {
+            return super::dot_block::<_, T, RUNS, OCTETS, MAX>(self, acc, q, scales, x);
+        }
+        let products = x!(matrix_block(q, scales, x));
+        for t in 0..T {
+            acc[t] = self.add_i(acc[t], products[t]);
         }
     }
 

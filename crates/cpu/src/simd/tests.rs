@@ -299,9 +299,10 @@ fn order_results<S: Simd>(s: S, w: &[u8; 64], x: &[u8; 64]) -> Results {
             bits(turned.as_flattened())
         }),
         ("to_octets", {
-            let rows = from_fn(|r| from_fn(|c| w[(r * 7 + c) % 64] ^ x[(c * 5 + r) % 64]));
+            let rows: [[u8; 64]; 16] =
+                from_fn(|r| from_fn(|c| w[(r * 7 + c) % 64] ^ x[(c * 5 + r) % 64]));
             let mut octets = [[[0; 64]; 2]; 8];
-            s.to_octets(&rows, &mut octets);
+            s.to_octets(rows.each_ref(), &mut octets);
             let bytes = octets.as_flattened().as_flattened();
             // Row and column of each byte, in the order of rows.
             let at = |i: usize| {
@@ -451,7 +452,7 @@ fn check_runs_up_to<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>
         let mut octets: [Octet; 8] = [[[0; 64]; 2]; 8];
         s.vectorize(
             #[inline(always)]
-            || s.to_octets(&counted, &mut octets),
+            || s.to_octets(counted.each_ref(), &mut octets),
         );
         // Two runs, each with scales of its own.
         let q: &[[Octet; OCTETS]; 2] = octets.as_chunks().0.first_chunk().expect("two runs");
@@ -471,7 +472,11 @@ fn check_runs_up_to<S: Simd, const T: usize, const OCTETS: usize, const MAX: u8>
         for scale in [None, Some(&lanes)] {
             let got = s.vectorize(
                 #[inline(always)]
-                || s.dot_block::<T, 2, OCTETS, MAX>(q, scale, x.each_ref()),
+                || {
+                    let mut acc = [s.splat_i(0); T];
+                    s.dot_block::<T, 2, OCTETS, MAX>(&mut acc, q, scale, x.each_ref());
+                    acc
+                },
             );
             for t in 0..T {
                 let wanted: [u32; 16] = from_fn(|row| {

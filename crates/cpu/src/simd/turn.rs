@@ -1,4 +1,4 @@
-//! Sixteen rows of sixteen numbers, turned so that columns are rows, with AVX.
+//! Sixteen rows of sixteen numbers of four bytes, turned so that columns are rows, with AVX.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -7,13 +7,13 @@ use std::arch::x86_64::*;
 /// fours, then halves of registers.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-pub fn turn(x: &[[f32; 16]; 16], y: &mut [[f32; 16]], stride: usize) {
+pub fn turn(x: [&[u8; 64]; 16], y: &mut [[f32; 16]], stride: usize) {
     for down in [0, 8] {
         for across in [0, 8] {
             let mut rows = [_mm256_setzero_ps(); 8];
             for i in 0..8 {
                 // SAFETY: eight numbers from the first or the ninth of sixteen.
-                rows[i] = unsafe { _mm256_loadu_ps(x[down + i].as_ptr().add(across)) };
+                rows[i] = unsafe { _mm256_loadu_ps(x[down + i].as_ptr().add(4 * across).cast()) };
             }
             let columns = square(rows);
             for i in 0..8 {
