@@ -12,7 +12,10 @@
 //! - the loop as a function of its own, six sums at a time: 43 ns (memory delivers the weights in
 //!   150) and 32 ns, 64% of the peak of 20.5;
 //! - half of the lanes of twelve sums, seven loads for twelve products instead of ten: prompts of
-//!   256 with Qwen3-0.6B 74 and 69 to 87 and 93 tokens/s in two alternations.
+//!   256 with Qwen3-0.6B 74 and 69 to 87 and 93 tokens/s in two alternations;
+//! - the next panel fetched meanwhile: 45 to 50 GFLOP/s on one core, of which the loop alone
+//!   reaches 66 to 98 from minute to minute. Two weight rows widened in the loop for six activation
+//!   rows, operands from memory and other blocks of columns were no faster.
 
 use crate::dot::Ahead;
 use crate::plain::{Bf16, F16, F32, Plain};

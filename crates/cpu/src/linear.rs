@@ -2,7 +2,7 @@
 //!
 //! One row is bound by memory (`dot/pairs.rs` has the figures) and many by arithmetic
 //! (`panel.rs`). On Milan with AVX2, 1024 weights in the nearest caches, row products of four
-//! activation rows against a panel: Q4_K 185 ns and 143, Q6_K 165 and 180, Q8_0 189 and 155,
+//! activation rows against a panel: Q4_K 185 ns and 102, Q6_K 165 and 180, Q8_0 189 and 155,
 //! Q4_0 169 and 120, IQ4_XS 206 and 152, Q3_K 234 and 165.
 
 use crate::dot::{self, Ahead};

@@ -379,11 +379,17 @@ fn eights<S: Simd>(s: S, x: [&[u8; 16]; 4], sums: &[i16; 16], scales: &mut [S::K
 /// four bytes and the high bits in the top of the first eight.
 #[inline(always)]
 pub fn six_bits(x: &[u8; 16]) -> ([u8; 8], [u8; 8]) {
-    let [_, first, second, third] = bytemuck::cast::<[u8; 16], [[u8; 4]; 4]>(*x);
-    let [first, second, third] = [first, second, third].map(u32::from_le_bytes);
+    let [_, words @ ..] = bytemuck::cast::<[u8; 16], [[u8; 4]; 4]>(*x);
+    let [scales, minima] = six_bit_words(words.map(u32::from_le_bytes));
+    (eight(scales[0], scales[1]), eight(minima[0], minima[1]))
+}
+
+/// The same from the three words after the halves: four scales to a word, then four minima.
+#[inline(always)]
+pub fn six_bit_words([first, second, third]: [u32; 3]) -> [[u32; 2]; 2] {
     let scales_high = (third & 0x0f0f_0f0f) | ((first >> 6) & 0x0303_0303) << 4;
     let minima_high = ((third >> 4) & 0x0f0f_0f0f) | ((second >> 6) & 0x0303_0303) << 4;
-    (eight(first & 0x3f3f_3f3f, scales_high), eight(second & 0x3f3f_3f3f, minima_high))
+    [[first & 0x3f3f_3f3f, scales_high], [second & 0x3f3f_3f3f, minima_high]]
 }
 
 #[inline(always)]
