@@ -3,7 +3,7 @@
 //! Each product is one vector of sixteen sums over the columns, folded at the end: the same
 //! operations in the same order however many activation rows take part, so that a row's bits
 //! depend on itself only. For few activation rows weights are widened as they are read; for many
-//! a panel of eight weight rows is unpacked to f32 once for 48 of them.
+//! a block of weight rows stays in the second cache while all of them pass, three at a time.
 //!
 //! Versions tried with AVX2 on two cores of Milan, F16, 1024 weights of a row with one activation
 //! row from the nearest caches, then each of 48:
@@ -11,50 +11,62 @@
 //!   memory, and 116 ns;
 //! - the loop as a function of its own, six sums at a time: 43 ns (memory delivers the weights in
 //!   150) and 32 ns, 64% of the peak of 20.5;
-//! - half of the lanes of twelve sums, seven loads for twelve products instead of ten: prompts of
-//!   256 with Qwen3-0.6B 74 and 69 to 87 and 93 tokens/s in two alternations;
-//! - the next panel fetched meanwhile: 45 to 50 GFLOP/s on one core, of which the loop alone
-//!   reaches 66 to 98 from minute to minute. Two weight rows widened in the loop for six activation
-//!   rows, operands from memory and other blocks of columns were no faster.
+//! - eight weight rows unpacked for 48 activation rows, half of the lanes of twelve sums, seven
+//!   loads for twelve products instead of ten: prompts of 256 with Qwen3-0.6B 74 and 69 to 87 and
+//!   93 tokens/s in two alternations;
+//! - the next panel fetched meanwhile: 47 GFLOP/s on one core in the slow minutes and 64 in the
+//!   fast ones, of which the loop alone reaches 86 and 97. Two weight rows widened in the loop for
+//!   six activation rows and operands from memory were no faster;
+//! - nothing unpacked, but four weight rows widened for three activation rows, which is as fast a
+//!   loop; 32 weight rows stay in the second cache: 53 and 71; products put 32 at a time: 57 and
+//!   75. Fewer columns at once, more activation rows in the nearest cache, copies of them without
+//!   gaps and huge pages were no faster.
 
 use crate::dot::Ahead;
 use crate::plain::{Bf16, F16, F32, Plain};
 use crate::simd::Simd;
-use blocks::{Kind, Row, Tensor};
+use blocks::{Kind, Tensor};
 use std::array::from_fn;
 use std::ops::Range;
 
 /// Activation rows up to which plain weights are not unpacked.
 const FEW: usize = 3;
-/// Weight rows that are unpacked together.
-const PANEL: usize = 8;
-/// Columns that are unpacked together, in sixteens: a panel and three activation rows fit the
-/// nearest cache.
-const LANES: usize = 32;
 /// Activation rows that are multiplied together.
 const TILE: usize = 3;
-/// Activation rows that share an unpacked panel, whole tiles of them.
+/// Most weight rows that all activation rows pass before the next ones.
+const BLOCK: usize = 32;
+/// Bytes of such a block that stay in the second cache.
+const BLOCK_BYTES: usize = 1 << 18;
+/// Columns of a block that are multiplied together, in sixteens: those of three activation rows
+/// stay in the nearest cache while the block's pass.
+const LANES: usize = 64;
+/// Activation rows that share four weight rows of a packed format, whole tiles of them.
 const GROUP: usize = 16 * TILE;
+
+/// Sums of four weight rows, (activation row, weight row), of sixteen lanes each.
+type Sums = [[[f32; 16]; 4]; TILE];
 
 /// A thread's own memory for many activation rows.
 #[repr(C, align(64))]
 pub struct Unpacked {
-    /// Columns of a panel, (weight row, column).
-    weights: [[[f32; 16]; LANES]; PANEL],
-    /// Sums of a group, (tile, fours of weight rows, activation row, weight row).
-    sums: [[[[[f32; 16]; 4]; TILE]; PANEL / 4]; GROUP / TILE],
+    /// Columns of four rows of a packed format.
+    weights: [[[f32; 16]; LANES]; 4],
+    /// Of a block with a tile of activation rows, or of four weight rows with a group.
+    sums: [Sums; GROUP / TILE],
 }
 
 impl Unpacked {
     /// Zeros.
     pub fn new() -> Box<Unpacked> {
-        let sums = [[[[[0.0; 16]; 4]; TILE]; PANEL / 4]; GROUP / TILE];
-        Box::new(Unpacked { weights: [[[0.0; 16]; LANES]; PANEL], sums })
+        const { assert!(BLOCK / 4 <= GROUP / TILE) }
+        Box::new(Unpacked { weights: [[[0.0; 16]; LANES]; 4], sums: [EMPTY; GROUP / TILE] })
     }
 }
 
+const EMPTY: Sums = [[[0.0; 16]; 4]; TILE];
+
 /// Multiplies weight rows `chunk` with each row of `x`, (m, cols); `put` takes the row, the first
-/// of up to eight weight rows and their products.
+/// of some weight rows and their products.
 #[inline(always)]
 pub fn multiply<S: Simd>(
     s: S,
@@ -64,18 +76,34 @@ pub fn multiply<S: Simd>(
     room: &mut Unpacked,
     put: impl FnMut(usize, usize, &[f32]),
 ) {
-    let few = x.len() <= FEW * weight.cols;
     match weight.kind {
-        Kind::F32 if few => plain::<S, F32>(s, weight, chunk, x, put),
-        Kind::F16 if few => plain::<S, F16>(s, weight, chunk, x, put),
-        Kind::BF16 if few => plain::<S, Bf16>(s, weight, chunk, x, put),
-        _ => panels(s, weight, chunk, x, room, put),
+        Kind::F32 => plain::<S, F32>(s, weight, chunk, x, &mut room.sums, put),
+        Kind::F16 => plain::<S, F16>(s, weight, chunk, x, &mut room.sums, put),
+        Kind::BF16 => plain::<S, Bf16>(s, weight, chunk, x, &mut room.sums, put),
+        _ => packed(s, weight, chunk, x, room, put),
+    }
+}
+
+/// Plain weights.
+#[inline(always)]
+fn plain<S: Simd, P: Plain>(
+    s: S,
+    weight: &Tensor,
+    chunk: Range<usize>,
+    x: &[f32],
+    sums: &mut [Sums],
+    put: impl FnMut(usize, usize, &[f32]),
+) {
+    if x.len() <= FEW * weight.cols {
+        few::<S, P>(s, weight, chunk, x, put);
+    } else {
+        many::<S, P>(s, weight, chunk, x, sums, put);
     }
 }
 
 /// Plain weights and up to three activation rows.
 #[inline(always)]
-fn plain<S: Simd, P: Plain>(
+fn few<S: Simd, P: Plain>(
     s: S,
     weight: &Tensor,
     chunk: Range<usize>,
@@ -163,9 +191,67 @@ fn tile<S: Simd, P: Plain, const R: usize, const T: usize>(
     sums
 }
 
-/// Any weights and activation rows.
+/// Plain weights and any activation rows.
 #[inline(always)]
-fn panels<S: Simd>(
+fn many<S: Simd, P: Plain>(
+    s: S,
+    weight: &Tensor,
+    chunk: Range<usize>,
+    x: &[f32],
+    sums: &mut [Sums],
+    mut put: impl FnMut(usize, usize, &[f32]),
+) {
+    let (view, cols, row_bytes) = (weight.view(), weight.cols, weight.cols * P::BYTES);
+    let block = (BLOCK_BYTES / row_bytes.max(1) / 4 * 4).clamp(4, BLOCK);
+    for first in chunk.clone().step_by(block) {
+        let number = block.min(chunk.end - first);
+        let bytes = view.blocks(first..first + number);
+        let sums = &mut sums[..number.div_ceil(4)];
+        // Each tile of products fetches its part of the next block, which it would wait for.
+        let next = view.blocks(first + block..first + 2 * block);
+        let tiles = sums.len() * cols.div_ceil(16 * LANES) * (x.len() / cols).div_ceil(TILE);
+        let mut next = next.chunks(next.len().div_ceil(tiles).next_multiple_of(64).max(64));
+        for (tile, x) in x.chunks(TILE * cols).enumerate() {
+            sums.fill(EMPTY);
+            for from in (0..cols).step_by(16 * LANES) {
+                let columns = from..cols.min(from + 16 * LANES);
+                for (sums, bytes) in sums.iter_mut().zip(bytes.chunks(4 * row_bytes)) {
+                    for line in next.next().unwrap_or_default().chunks(64) {
+                        s.prefetch(line, 0);
+                    }
+                    let w = four_rows(bytes, row_bytes);
+                    let w = w.map(|w| &w[columns.start * P::BYTES..columns.end * P::BYTES]);
+                    add::<S, P>(s, w, x, cols, columns.clone(), sums);
+                }
+            }
+            for m in 0..x.len() / cols {
+                let mut products = [[0.0; 4]; BLOCK / 4];
+                for (four, sums) in products.iter_mut().zip(&*sums) {
+                    *four = folded(s, &sums[m]);
+                }
+                put(TILE * tile + m, first, &products.as_flattened()[..number]);
+            }
+        }
+    }
+}
+
+/// Four rows; those beyond the last repeat it, and their products are not used.
+#[inline(always)]
+fn four_rows(bytes: &[u8], row_bytes: usize) -> [&[u8]; 4] {
+    let last = bytes.len() - row_bytes;
+    let row = |r: usize| &bytes[last.min(r * row_bytes)..][..row_bytes];
+    [row(0), row(1), row(2), row(3)]
+}
+
+/// The products that four sums of lanes make.
+#[inline(always)]
+fn folded<S: Simd>(s: S, [a, b, c, d]: &[[f32; 16]; 4]) -> [f32; 4] {
+    s.sum4([s.load(a), s.load(b), s.load(c), s.load(d)])
+}
+
+/// Weights of packed formats and any activation rows.
+#[inline(always)]
+fn packed<S: Simd>(
     s: S,
     weight: &Tensor,
     chunk: Range<usize>,
@@ -175,116 +261,72 @@ fn panels<S: Simd>(
 ) {
     let (kind, view, cols) = (weight.kind, weight.view(), weight.cols);
     for (group, x) in x.chunks(GROUP * cols).enumerate() {
-        let rows = x.len() / cols;
-        for first in chunk.clone().step_by(PANEL) {
-            let number = PANEL.min(chunk.end - first);
-            room.clear(rows);
-            // Each tile fetches its part of the next panel, which it would wait for.
-            let next = view.blocks(first + PANEL..first + 2 * PANEL);
-            let tiles = cols.div_ceil(16 * LANES) * rows.div_ceil(TILE);
-            let mut next = next.chunks(next.len().div_ceil(tiles).next_multiple_of(64).max(64));
+        for first in chunk.clone().step_by(4) {
+            let number = 4.min(chunk.end - first);
+            let sums = &mut room.sums[..(x.len() / cols).div_ceil(TILE)];
+            sums.fill(EMPTY);
             for from in (0..cols).step_by(16 * LANES) {
                 let columns = from..cols.min(from + 16 * LANES);
-                for (r, lanes) in room.weights[..number].iter_mut().enumerate() {
-                    let to = lanes.as_flattened_mut();
-                    unpack(s, kind, view.row(first + r), columns.clone(), to);
+                for (r, row) in room.weights[..number].iter_mut().enumerate() {
+                    let to = &mut row.as_flattened_mut()[..columns.len()];
+                    kind.decode(view.row(first + r), from, to);
                 }
-                room.add(s, number.div_ceil(4), x, cols, columns, &mut next);
+                let rows: [&[u8]; 4] = from_fn(|r| {
+                    bytemuck::cast_slice(&room.weights[r].as_flattened()[..columns.len()])
+                });
+                for (x, sums) in x.chunks(TILE * cols).zip(&mut *sums) {
+                    add::<S, F32>(s, rows, x, cols, columns.clone(), sums);
+                }
             }
-            for m in 0..rows {
-                let mut products = [0.0; PANEL];
-                for (four, products) in products.as_chunks_mut().0.iter_mut().enumerate() {
-                    let [a, b, c, d] = &room.sums[m / TILE][four][m % TILE];
-                    *products = s.sum4([s.load(a), s.load(b), s.load(c), s.load(d)]);
-                }
-                put(GROUP * group + m, first, &products[..number]);
+            for (m, sums) in sums.as_flattened()[..x.len() / cols].iter().enumerate() {
+                put(GROUP * group + m, first, &folded(s, sums)[..number]);
             }
         }
     }
 }
 
-/// Widens some columns of a row, followed by zeros that fill up sixteen.
+/// Adds the products of some columns of four weight rows with a tile of activation rows.
 #[inline(always)]
-fn unpack<S: Simd>(s: S, kind: Kind, row: Row<'_>, columns: Range<usize>, to: &mut [f32]) {
-    let width = columns.len();
-    to[width..width.next_multiple_of(16)].fill(0.0);
-    let to = &mut to[..width];
-    match kind {
-        Kind::F32 => widen::<S, F32>(s, row.data, columns.start, to),
-        Kind::F16 => widen::<S, F16>(s, row.data, columns.start, to),
-        Kind::BF16 => widen::<S, Bf16>(s, row.data, columns.start, to),
-        kind => kind.decode(row, columns.start, to),
-    }
-}
-
-#[inline(always)]
-fn widen<S: Simd, P: Plain>(s: S, row: &[u8], from: usize, to: &mut [f32]) {
-    let (lanes, rest) = to.as_chunks_mut();
-    for (to, lanes) in lanes.iter_mut().zip(&P::lanes(row)[from / 16..]) {
-        s.store(to, P::wide(s, lanes));
-    }
-    if !rest.is_empty() {
-        s.store_n(rest, P::lane(s, row, from / 16 + lanes.len()));
-    }
-}
-
-impl Unpacked {
-    fn clear(&mut self, rows: usize) {
-        self.sums[..rows.div_ceil(TILE)].fill([[[[0.0; 16]; 4]; TILE]; PANEL / 4]);
-    }
-
-    /// Adds the products of some columns, which are unpacked, with all rows of `x`; each tile of
-    /// them fetches some bytes of what is `next`.
-    #[inline(always)]
-    fn add<'a, S: Simd>(
-        &mut self,
-        s: S,
-        fours: usize,
-        x: &[f32],
-        cols: usize,
-        columns: Range<usize>,
-        next: &mut impl Iterator<Item = &'a [u8]>,
-    ) {
-        for (x, sums) in x.chunks(TILE * cols).zip(&mut self.sums) {
-            for line in next.next().unwrap_or_default().chunks(64) {
-                s.prefetch(line, 0);
-            }
-            let sums = &mut sums[..fours];
-            match x.len() / cols {
-                TILE => add_rows::<S, TILE>(s, &self.weights, x, columns.clone(), sums),
-                2 => add_rows::<S, 2>(s, &self.weights, x, columns.clone(), sums),
-                _ => add_rows::<S, 1>(s, &self.weights, x, columns.clone(), sums),
-            }
-        }
-    }
-}
-
-/// Adds the products with `T` rows of `x`.
-#[inline(always)]
-fn add_rows<S: Simd, const T: usize>(
+fn add<S: Simd, P: Plain>(
     s: S,
-    weights: &[[[f32; 16]; LANES]; PANEL],
+    w: [&[u8]; 4],
+    x: &[f32],
+    cols: usize,
+    columns: Range<usize>,
+    sums: &mut Sums,
+) {
+    match x.len() / cols {
+        TILE => add_rows::<S, P, TILE>(s, w, x, columns, sums),
+        2 => add_rows::<S, P, 2>(s, w, x, columns, sums),
+        _ => add_rows::<S, P, 1>(s, w, x, columns, sums),
+    }
+}
+
+/// The same with `T` activation rows.
+#[inline(always)]
+fn add_rows<S: Simd, P: Plain, const T: usize>(
+    s: S,
+    w: [&[u8]; 4],
     x: &[f32],
     columns: Range<usize>,
-    sums: &mut [[[[f32; 16]; 4]; TILE]],
+    sums: &mut Sums,
 ) {
     let cols = x.len() / T;
     let x: [&[f32]; T] = from_fn(|t| &x[t * cols..][..cols][columns.clone()]);
-    let (whole, rest) = (columns.len() / 16, columns.len() % 16);
-    for (w, sums) in weights.as_chunks::<4>().0.iter().zip(sums) {
-        let sums = sums.first_chunk_mut::<T>().expect("at most as many rows");
-        let w = w.each_ref();
-        let (w_whole, x_whole) = (w.map(|w| &w[..whole]), x.map(|x| &x.as_chunks().0[..whole]));
-        s.apart(
-            #[inline(always)]
-            || s.add_products(sums, w_whole, x_whole),
-        );
-        if rest > 0 {
-            let mut last = [[[0.0; 16]]; T];
-            for (last, x) in last.iter_mut().zip(x) {
-                last[0][..rest].copy_from_slice(&x[16 * whole..]);
+    let whole = columns.len() / 16;
+    let sums = sums.first_chunk_mut::<T>().expect("at most as many rows");
+    let (w_whole, x_whole) = (w.map(P::lanes), x.map(|x| x.as_chunks().0));
+    s.apart(
+        #[inline(always)]
+        || s.add_products::<P, T>(sums, w_whole, x_whole),
+    );
+    if !columns.len().is_multiple_of(16) {
+        for (sums, x) in sums.iter_mut().zip(x) {
+            let x = s.load_n(&x[16 * whole..]);
+            for (sum, w) in sums.iter_mut().zip(w) {
+                let lanes = s.fma(P::lane(s, w, whole), x, s.load(sum));
+                s.store(sum, lanes);
             }
-            s.add_products(sums, w.map(|w| &w[whole..=whole]), last.each_ref().map(|x| &x[..]));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! give the same bits: vectors have sixteen lanes everywhere (in as many registers as it takes),
 //! products are fused, and sums over lanes fold in one order: lane i with i + 8, then i + 4,
 //! i + 2, i + 1.
+//!
+//! Long because it is a table: every primitive with its meaning.
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
@@ -14,6 +16,8 @@ pub mod neon;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod turn;
+
+use crate::plain::Plain;
 
 /// A processor's vector units. A value of such a type is proof that the processor has them.
 ///
@@ -106,19 +110,35 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Adds the products of four rows of `w` with `T` rows of `x`, all of the same length, to sums
     /// of sixteen lanes: column after column, each rounded once.
     #[inline(always)]
-    fn add_products<const T: usize>(
+    fn add_products<P: Plain, const T: usize>(
         self,
         sums: &mut [[[f32; 16]; 4]; T],
-        w: [&[[f32; 16]]; 4],
+        w: [&[P::Lanes]; 4],
         x: [&[[f32; 16]]; T],
     ) {
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for (sum, w) in sums.iter_mut().zip(w) {
-                let mut lanes = self.load(sum);
-                for (w, x) in w.iter().zip(x) {
-                    lanes = self.fma(self.load(w), self.load(x), lanes);
+        let mut acc = [[self.splat(0.0); 4]; T];
+        for t in 0..T {
+            for r in 0..4 {
+                acc[t][r] = self.load(&sums[t][r]);
+            }
+        }
+        let n = w[0].len();
+        let (w, x) = (w.map(|w| &w[..n]), x.map(|x| &x[..n]));
+        for k in 0..n {
+            let mut values = [self.splat(0.0); T];
+            for t in 0..T {
+                values[t] = self.load(&x[t][k]);
+            }
+            for r in 0..4 {
+                let w = P::wide(self, &w[r][k]);
+                for t in 0..T {
+                    acc[t][r] = self.fma(w, values[t], acc[t][r]);
                 }
-                self.store(sum, lanes);
+            }
+        }
+        for t in 0..T {
+            for r in 0..4 {
+                self.store(&mut sums[t][r], acc[t][r]);
             }
         }
     }

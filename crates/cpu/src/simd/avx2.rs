@@ -7,6 +7,7 @@
 mod parts;
 
 use super::{Octet, Run, Simd};
+use crate::plain::Plain;
 use parts::*;
 use std::arch::x86_64::*;
 
@@ -243,13 +244,13 @@ impl Simd for Avx2 {
 
     /// Half of the lanes at a time: twelve sums and what they need fit the registers.
     #[inline(always)]
-    fn add_products<const T: usize>(
+    fn add_products<P: Plain, const T: usize>(
         self,
         sums: &mut [[[f32; 16]; 4]; T],
-        w: [&[[f32; 16]]; 4],
+        w: [&[P::Lanes]; 4],
         x: [&[[f32; 16]]; T],
     ) {
-        x!(add_products(sums, w, x));
+        x!(add_products::<P, T>(self, sums, w, x));
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@
 mod parts;
 
 use super::{Octet, Simd, eights, lacking};
+use crate::plain::Plain;
 use parts::*;
 use std::arch::aarch64::*;
 
@@ -259,13 +260,13 @@ impl<const MATRIX: bool> Simd for Neon<MATRIX> {
     }
 
     #[inline(always)]
-    fn add_products<const T: usize>(
+    fn add_products<P: Plain, const T: usize>(
         self,
         sums: &mut [[[f32; 16]; 4]; T],
-        w: [&[[f32; 16]]; 4],
+        w: [&[P::Lanes]; 4],
         x: [&[[f32; 16]]; T],
     ) {
-        x!(add_products(sums, w, x));
+        x!(add_products::<Self, P, T>(self, sums, w, x));
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::scalar::Scalar;
 use super::{Octet, Simd, exp};
+use crate::plain::{Bf16, F16, F32, Plain};
 use std::array::from_fn;
 
 /// Values at which rounding, saturation, infinities or signs of zero decide.
@@ -159,7 +160,15 @@ fn float_results<S: Simd>(s: S, x: &[[f32; 16]; 4], n: usize) -> Results {
         ("largest", bits(&[s.largest(a)])),
         ("sum4", bits(&s.sum4([a, b, c, d]))),
         ("exp", of(s, exp(s, a))),
-        ("add_products", [products::<S, 1>(s, x), products::<S, 3>(s, x)].concat()),
+        (
+            "add_products of f32",
+            [products::<S, F32, 1>(s, x), products::<S, F32, 3>(s, x)].concat(),
+        ),
+        (
+            "add_products of f16",
+            [products::<S, F16, 2>(s, x), products::<S, F16, 3>(s, x)].concat(),
+        ),
+        ("add_products of bf16", products::<S, Bf16, 3>(s, x)),
         ("q_load", bits(&s.q_store(s.q_load([x[0][0], x[0][1], x[0][2], x[0][3]])))),
         ("q_scale", bits(&s.q_store(s.q_scale(s.q_load([x[0][0]; 4]), x[1][0])))),
         ("q_fma", {
@@ -314,12 +323,14 @@ fn order_results<S: Simd>(s: S, w: &[u8; 64], x: &[u8; 64]) -> Results {
     ]
 }
 
-/// The sums of four rows with `T`, of two lanes each.
-fn products<S: Simd, const T: usize>(s: S, x: &[[f32; 16]; 4]) -> Vec<u32> {
+/// The sums of four rows with `T`, of two lanes each or, of numbers of two bytes, four.
+fn products<S: Simd, P: Plain, const T: usize>(s: S, x: &[[f32; 16]; 4]) -> Vec<u32> {
     let mut sums = [[x[0], x[1], x[2], x[3]]; T];
-    let rows: [[[f32; 16]; 2]; 4] = from_fn(|r| [x[r], x[(r + 1) % 4]]);
-    let [a, b, c, d] = rows.each_ref().map(<[_; 2]>::as_slice);
-    s.add_products(&mut sums, [a, b, c, d], from_fn(|t| [d, a, c][t]));
+    let numbers: [[[f32; 16]; 4]; 4] = from_fn(|r| from_fn(|k| x[(r + k) % 4]));
+    let bytes = numbers.each_ref().map(|row| bytemuck::cast_slice(row.as_flattened()));
+    let rows = bytes.map(|bytes: &[u8]| P::lanes(&bytes[..128]));
+    let [a, _, c, d] = numbers.each_ref().map(|row| &row[..rows[0].len()]);
+    s.add_products::<P, T>(&mut sums, rows, from_fn(|t| [d, a, c][t]));
     bits(sums.as_flattened().as_flattened())
 }
 

@@ -148,17 +148,20 @@ fn linear(kind: Kind) -> Vec<Case> {
     forms.into_iter().flat_map(|form| [1, 3, 21].map(|rows| case(form, rows))).collect()
 }
 
-/// Widths that fill no vector, biases, sums, several parts of several kinds.
+/// Widths that fill no vector, rows and columns of more than one block of any backend, biases,
+/// sums, several parts of several kinds.
 fn odd_products() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (kind, cols) in [(Kind::F32, 172), (Kind::F16, 37), (Kind::BF16, 5), (Kind::F32, 1)] {
+    let narrow = [(Kind::F32, 3, 172), (Kind::F16, 3, 37), (Kind::BF16, 3, 5), (Kind::F32, 3, 1)];
+    let wide = [(Kind::F16, 397, 1100), (Kind::BF16, 18, 2070), (Kind::Q6_K, 22, 1280)];
+    for (kind, width, cols) in narrow.into_iter().chain(wide) {
         let mut b = Builder::new(cols);
-        let weight = b.weight(random_tensor(kind, 3, cols, 5));
-        let y = b.slot(3, Domain::Rows);
+        let weight = b.weight(random_tensor(kind, width, cols, 5));
+        let y = b.slot(width, Domain::Rows);
         let parts = vec![Part { weight, bias: None, y, scale: 1.0, add: false, form: Form::Exact }];
         b.op(Linear { x: Slot(0), parts });
         let tolerance = Tolerance::Relative(1e-5);
-        cases.push(b.finish(format!("linear {kind} 3x{cols}"), y, &[9, 2], tolerance));
+        cases.push(b.finish(format!("linear {kind} {width}x{cols}"), y, &[9, 2], tolerance));
     }
     let affine = Kind::Affine(Affine { bits: 4, group: 32, scale: Plain::F16 });
     let mixed = [(Kind::Q4_K, 70), (Kind::Q6_K, 4), (Kind::Q8_0, 33), (affine, 16)];

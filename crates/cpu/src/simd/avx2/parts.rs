@@ -1,6 +1,8 @@
 //! What the AVX2 primitives are made of: functions of registers.
 #![allow(unsafe_code)]
 
+use super::Avx2;
+use crate::plain::Plain;
 use crate::simd::Octet;
 use std::arch::x86_64::*;
 
@@ -38,9 +40,10 @@ pub fn transpose_sum(a: [__m128; 4]) -> __m128 {
 /// [`crate::simd::Simd::add_products`].
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-pub fn add_products<const T: usize>(
+pub fn add_products<P: Plain, const T: usize>(
+    s: Avx2,
     sums: &mut [[[f32; 16]; 4]; T],
-    w: [&[[f32; 16]]; 4],
+    w: [&[P::Lanes]; 4],
     x: [&[[f32; 16]]; T],
 ) {
     let n = w[0].len();
@@ -64,7 +67,7 @@ pub fn add_products<const T: usize>(
             }
             let w = [&w0[k], &w1[k], &w2[k], &w3[k]];
             for r in 0..4 {
-                let w = eight_f32(w[r], half);
+                let w = P::wide(s, w[r])[half];
                 for t in 0..T {
                     acc[t][r] = here_f32(_mm256_fmadd_ps(w, values[t], acc[t][r]));
                 }

@@ -1,7 +1,8 @@
 //! What the NEON primitives are made of: functions of registers.
 #![allow(unsafe_code)]
 
-use crate::simd::Octet;
+use crate::plain::Plain;
+use crate::simd::{Octet, Simd};
 use std::arch::{aarch64::*, asm};
 
 #[target_feature(enable = "neon,dotprod")]
@@ -33,9 +34,10 @@ pub fn alone_matrix<R>(f: impl FnOnce() -> R) -> R {
 #[target_feature(enable = "neon")]
 #[inline]
 #[expect(clippy::needless_range_loop, reason = "several arrays are read at the same place")]
-pub fn add_products<const T: usize>(
+pub fn add_products<S: Simd<F = [float32x4_t; 4]>, P: Plain, const T: usize>(
+    s: S,
     sums: &mut [[[f32; 16]; 4]; T],
-    w: [&[[f32; 16]]; 4],
+    w: [&[P::Lanes]; 4],
     mut x: [&[[f32; 16]]; T],
 ) {
     let n = w[0].len();
@@ -57,7 +59,7 @@ pub fn add_products<const T: usize>(
                     values[t] = quarter(&x[t][k], 2 * half + q);
                 }
                 for r in 0..4 {
-                    let w = quarter(&w[r][k], 2 * half + q);
+                    let w = P::wide(s, &w[r][k])[2 * half + q];
                     for t in 0..T {
                         acc[t][r][q] = vfmaq_f32(acc[t][r][q], w, values[t]);
                     }
