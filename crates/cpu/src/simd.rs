@@ -336,6 +336,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn q_load(self, x: [f32; 4]) -> Self::Q;
     /// Four halves at the start of four bytes each, widened.
     fn q_f16(self, x: [&[u8; 4]; 4]) -> Self::Q;
+    /// The first and the second halves of four pairs, widened.
+    #[inline(always)]
+    fn q_halves(self, x: [&[u8; 4]; 4]) -> [Self::Q; 2] {
+        let second = x.map(|[_, _, a, b]| [*a, *b, 0, 0]);
+        [self.q_f16(x), self.q_f16(second.each_ref())]
+    }
     /// The four values.
     fn q_store(self, x: Self::Q) -> [f32; 4];
     /// `a * b` for one `b`.

@@ -12,6 +12,7 @@ pub struct Q3K;
 impl Runs<110> for Q3K {
     const OFF: i16 = 4;
     const D: usize = 108;
+    const UNROLLED: bool = true;
 
     /// Low halves of all sixteen in eight bytes, then their pairs of high bits in four.
     #[inline(always)]

@@ -6,7 +6,9 @@
 //! - four rows' runs side by side, weights straight from the file: from the nearest caches 1024
 //!   weights took 37 ns in Q6_K, 34 in Q2_K, but 73 in IQ4_XS and 99 in Q3_K, whose scales were
 //!   unpacked one by one;
-//! - those scales unpacked eight to a word: 49 in IQ4_XS, 57 in Q3_K; tokens 25, 22 and 25 ms.
+//! - those scales unpacked eight to a word: 49 in IQ4_XS, 57 in Q3_K; tokens 25, 22 and 25 ms;
+//! - no loop over the pairs of runs: 60 to 47 in Q3_K, 39 to 45 in Q2_K, 123 to 139 in IQ3_S, 43
+//!   in Q6_K either way.
 //!
 //! Formats of grids there: unpacked one by one 460 ns in IQ3_S, 350 in IQ2_XS, 370 in IQ2_XXS, 210
 //! in IQ1_S; points put together in registers, signs by bits 142, 135, 109 and 97; with IQ3_S's
@@ -34,6 +36,8 @@ pub trait Runs<const BYTES: usize> {
     const FACTOR: f32 = 1.0;
     /// Where its scale of minima lies.
     const DMIN: Option<usize> = None;
+    /// Whether [`Runs::weights`] differs so much with `j` that a loop would hold it up.
+    const UNROLLED: bool = false;
 
     /// The half that is a block's scale of scales.
     #[inline(always)]
@@ -110,16 +114,25 @@ fn dot4<S: Simd, R: Runs<BYTES>, const BYTES: usize, const T: usize>(
                 dots[t] = lacking::<S, R, BYTES>(s, parts[t].sums, scales);
             }
         }
-        for j in 0..4 {
-            fetch_quarter(s, ahead, b, 4 * BYTES, j);
-            let w = four!(r => R::weights(s, blocks[r], j));
-            for t in 0..count {
-                let x = R::ORDER.load(s, &parts[t].q[j]);
-                dots[t] = if R::SIGNED {
-                    s.dot_runs::<true>(dots[t], w, x, scales, j)
-                } else {
-                    s.dot_runs::<false>(dots[t], w, x, scales, j)
-                };
+        macro_rules! two_runs {
+            ($j:expr) => {
+                fetch_quarter(s, ahead, b, 4 * BYTES, $j);
+                let w = four!(r => R::weights(s, blocks[r], $j));
+                for t in 0..count {
+                    let x = R::ORDER.load(s, &parts[t].q[$j]);
+                    dots[t] = if R::SIGNED {
+                        s.dot_runs::<true>(dots[t], w, x, scales, $j)
+                    } else {
+                        s.dot_runs::<false>(dots[t], w, x, scales, $j)
+                    };
+                }
+            };
+        }
+        if R::UNROLLED {
+            four!(j => { two_runs!(j); });
+        } else {
+            for j in 0..4 {
+                two_runs!(j);
             }
         }
         let mut d = s.q_f16(four!(r => R::d(blocks[r])).each_ref());

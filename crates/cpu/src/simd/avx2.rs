@@ -8,6 +8,7 @@ mod parts;
 
 use super::{Octet, Run, Simd};
 use crate::plain::Plain;
+pub(super) use parts::halves;
 use parts::*;
 use std::arch::x86_64::*;
 
@@ -672,6 +673,11 @@ impl Simd for Avx2 {
             let four = _mm_unpacklo_epi32(_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
             _mm_cvtph_ps(four)
         })
+    }
+
+    #[inline(always)]
+    fn q_halves(self, x: [&[u8; 4]; 4]) -> [__m128; 2] {
+        x!(halves(x))
     }
 
     #[inline(always)]

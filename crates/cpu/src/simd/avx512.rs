@@ -605,6 +605,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn q_halves(self, x: [&[u8; 4]; 4]) -> [__m128; 2] {
+        x!(super::avx2::halves(x))
+    }
+
+    #[inline(always)]
     fn q_store(self, x: __m128) -> [f32; 4] {
         let mut y = [0.0; 4];
         x!(_mm_storeu_ps(y.as_mut_ptr(), x));

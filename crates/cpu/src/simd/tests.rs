@@ -217,6 +217,7 @@ fn int_results<S: Simd>(s: S, x: &[[i32; 16]; 4], bytes: &[u8; 64]) -> Results {
         ("load_f16", of(s, s.load_f16(thirty_two))),
         ("load_bf16", of(s, s.load_bf16(thirty_two))),
         ("q_f16", bits(&s.q_store(s.q_f16(q.each_ref())))),
+        ("q_halves", bits(s.q_halves(q.each_ref()).map(|half| s.q_store(half)).as_flattened())),
     ]
 }
 

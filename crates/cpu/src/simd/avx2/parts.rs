@@ -225,6 +225,17 @@ pub fn four_bytes(x: &[u8; 4]) -> __m128i {
     _mm_cvtsi32_si128(i32::from_le_bytes(*x))
 }
 
+/// [`crate::simd::Simd::q_halves`].
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+pub fn halves(x: [&[u8; 4]; 4]) -> [__m128; 2] {
+    let low = _mm_unpacklo_epi32(four_bytes(x[0]), four_bytes(x[1]));
+    let high = _mm_unpacklo_epi32(four_bytes(x[2]), four_bytes(x[3]));
+    let order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    let both = _mm256_cvtph_ps(_mm_shuffle_epi8(_mm_unpacklo_epi64(low, high), order));
+    [_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both)]
+}
+
 /// Sixteen bytes of each.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
