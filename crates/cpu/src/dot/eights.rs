@@ -13,9 +13,9 @@
 //!
 //! On one core of Milan, which starts fewer instructions in some minutes than in others: some 500
 //! instructions for four rows' blocks, as halves were read byte by byte and a loop over the pairs
-//! of runs looked for scales and asked what to fetch, 36 ns for 1024 weights of Q4_K and 60; some
-//! 300 without either, 35 and 49. Q5_K 50 and 75 to 43 and 63. The next block's scales unpacked
-//! beforehand: Q4_K 33 and 49, but Q5_K 45 and 68, as registers do not suffice.
+//! of runs looked for scales, 36 ns for 1024 weights of Q4_K and 58; 345 without either, 36 and
+//! 51, and Q5_K 50 and 75 to 43 and 65. The next block's scales unpacked beforehand: Q4_K 7% less
+//! in the fast minutes, but Q5_K 6% more, as registers do not suffice.
 //!
 //! For panels, sixteen rows of Q4_K on one core of Milan, 1024 weights with eight activation rows
 //! from the nearest caches: row by row, then turned 180 ns; turned, then split 145 ns.
