@@ -29,7 +29,7 @@ use blocks::{Kind, Tensor};
 use std::array::from_fn;
 use std::ops::Range;
 
-/// Activation rows up to which plain weights are not unpacked.
+/// Activation rows up to which plain weights are read once, from memory, for all of them.
 const FEW: usize = 3;
 /// Activation rows that are multiplied together.
 const TILE: usize = 3;
@@ -48,18 +48,18 @@ type Sums = [[[f32; 16]; 4]; TILE];
 
 /// A thread's own memory for many activation rows.
 #[repr(C, align(64))]
-pub struct Unpacked {
+pub struct Room {
     /// Columns of four rows of a packed format.
     weights: [[[f32; 16]; LANES]; 4],
     /// Of a block with a tile of activation rows, or of four weight rows with a group.
     sums: [Sums; GROUP / TILE],
 }
 
-impl Unpacked {
+impl Room {
     /// Zeros.
-    pub fn new() -> Box<Unpacked> {
+    pub fn new() -> Box<Room> {
         const { assert!(BLOCK / 4 <= GROUP / TILE) }
-        Box::new(Unpacked { weights: [[[0.0; 16]; LANES]; 4], sums: [EMPTY; GROUP / TILE] })
+        Box::new(Room { weights: [[[0.0; 16]; LANES]; 4], sums: [EMPTY; GROUP / TILE] })
     }
 }
 
@@ -73,7 +73,7 @@ pub fn multiply<S: Simd>(
     weight: &Tensor,
     chunk: Range<usize>,
     x: &[f32],
-    room: &mut Unpacked,
+    room: &mut Room,
     put: impl FnMut(usize, usize, &[f32]),
 ) {
     match weight.kind {
@@ -202,7 +202,7 @@ fn many<S: Simd, P: Plain>(
     mut put: impl FnMut(usize, usize, &[f32]),
 ) {
     let (view, cols, row_bytes) = (weight.view(), weight.cols, weight.cols * P::BYTES);
-    let block = (BLOCK_BYTES / row_bytes.max(1) / 4 * 4).clamp(4, BLOCK);
+    let block = (BLOCK_BYTES / row_bytes / 4 * 4).clamp(4, BLOCK);
     for first in chunk.clone().step_by(block) {
         let number = block.min(chunk.end - first);
         let bytes = view.blocks(first..first + number);
@@ -256,7 +256,7 @@ fn packed<S: Simd>(
     weight: &Tensor,
     chunk: Range<usize>,
     x: &[f32],
-    room: &mut Unpacked,
+    room: &mut Room,
     mut put: impl FnMut(usize, usize, &[f32]),
 ) {
     let (kind, view, cols) = (weight.kind, weight.view(), weight.cols);

@@ -6,7 +6,7 @@
 //! Q4_0 169 and 120, IQ4_XS 206 and 152, Q3_K 234 and 165.
 
 use crate::dot::{self, Ahead};
-use crate::exact::{self, Unpacked};
+use crate::exact::{self, Room};
 use crate::panel::{self, Panel};
 use crate::rounded::Rounded;
 use crate::share::Shared;
@@ -26,13 +26,13 @@ pub struct Scratch {
     panel: Panel,
     /// Sums of sixteen weight rows, (rows, 16).
     acc: Vec<[f32; 16]>,
-    unpacked: Box<Unpacked>,
+    exact: Box<Room>,
 }
 
 impl Scratch {
     /// Room for `rows` activation rows.
     pub fn new(rows: usize) -> Scratch {
-        Scratch { panel: Panel::default(), acc: vec![[0.0; 16]; rows], unpacked: Unpacked::new() }
+        Scratch { panel: Panel::default(), acc: vec![[0.0; 16]; rows], exact: Room::new() }
     }
 }
 
@@ -106,7 +106,7 @@ pub fn chunk<S: Simd>(
     match x {
         Activations::Exact(x) => {
             let put = |m, first, four: &[f32]| target.put(m, first, four);
-            exact::multiply(s, weight, chunk, x, &mut scratch.unpacked, put);
+            exact::multiply(s, weight, chunk, x, &mut scratch.exact, put);
         }
         Activations::Fast(x) if rows < dot::panel_rows(weight.kind) => {
             dot::multiply(s, weight, chunk, x, |m, first, four| target.put(m, first, four));
